@@ -1,0 +1,54 @@
+# One obvious way to do each chore. `make` alone lists them. Each target makes .venv when it is missing or out of date.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+# PYTEST_ARGS="-k raster" make test
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test test-fast lint format bench constraints clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt torch==2.13.0
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## train a spiking network on handwritten digits and look at it (about two minutes)
+	@$(BIN)/spikesmith demo
+
+serve: $(STAMP) ## run the service on http://127.0.0.1:8321 until Ctrl-C
+	@$(BIN)/spikesmith serve
+
+test: $(STAMP) ## the whole test suite
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-fast: $(STAMP) ## the tests that take seconds
+	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+lint: $(STAMP) ## style, formatting, types, and which package imports which
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(STAMP) ## put the code into shape
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(STAMP) ## what the service costs on top of snncore.train, as a ratio
+	@$(BIN)/python benchmarks/service_cost.py
+
+constraints: $(STAMP) ## write constraints.txt anew from what .venv holds
+	@$(BIN)/python .ci/freeze.py > constraints.new && mv constraints.new constraints.txt && touch $(STAMP)
+
+clean: ## remove .venv and everything that was built
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo-output
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

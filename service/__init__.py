@@ -1,0 +1,1 @@
+"""The HTTP side of Spikesmith: jobs in, results out. Never imports torch."""
