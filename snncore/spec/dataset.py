@@ -1,0 +1,66 @@
+"""Where the samples come from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from snncore.spec.base import Fraction, Part, UnitCount
+
+
+class Digits(Part):
+    """The 1,797 handwritten digits of 8 x 8 pixels that scikit-learn ships, scaled to [0, 1]; stratified splits."""
+
+    kind: Literal["digits"]
+    test_fraction: float = Field(default=0.2, gt=0, lt=1)
+    validation_fraction: Fraction = Field(default=0.1, description="Of all samples; 0 for none.")
+    split_seed: int = Field(default=0, ge=0, lt=2**63, description="Which samples go where; apart from the job's seed.")
+
+
+class MNIST(Part):
+    """The 70,000 MNIST digits of 28 x 28 pixels, scaled to [0, 1]. The validation set is the end of the training set."""
+
+    kind: Literal["mnist"]
+    n_train: int = Field(default=55_000, ge=1, le=60_000, description="The first so many training images.")
+    n_validation: int = Field(default=5_000, ge=0, le=59_999, description="The last so many training images.")
+    n_test: int = Field(default=10_000, ge=1, le=10_000, description="The first so many test images.")
+
+
+class ExponentialVectors(Part):
+    """Vectors of independent exponentially distributed features, drawn anew for each seed."""
+
+    kind: Literal["exponential"]
+    n_features: UnitCount
+    mean: float = Field(default=0.5, gt=0, le=1e3)
+    n_train: int = Field(default=10_000, ge=1, le=10_000_000)
+    n_validation: int = Field(default=1_000, ge=0, le=1_000_000)
+    n_test: int = Field(default=1_000, ge=1, le=1_000_000)
+
+
+Dataset = Annotated[Digits | MNIST | ExponentialVectors, Field(discriminator="kind")]
+
+
+def n_features(dataset: Digits | MNIST | ExponentialVectors) -> int:
+    """Numbers a sample."""
+    match dataset:
+        case Digits():
+            return 64
+        case MNIST():
+            return 784
+        case ExponentialVectors():
+            return dataset.n_features
+
+
+def n_classes(dataset: Digits | MNIST | ExponentialVectors) -> int | None:
+    """Classes of the labels, or None where samples have none."""
+    return None if isinstance(dataset, ExponentialVectors) else 10
+
+
+def split_sizes(dataset: Digits | MNIST | ExponentialVectors) -> dict[str, int]:
+    """Samples of each split."""
+    if isinstance(dataset, Digits):
+        n_test = round(1_797 * dataset.test_fraction)
+        n_validation = round(1_797 * dataset.validation_fraction)
+        return {"train": 1_797 - n_test - n_validation, "validation": n_validation, "test": n_test}
+    return {"train": dataset.n_train, "validation": dataset.n_validation, "test": dataset.n_test}

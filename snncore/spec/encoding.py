@@ -1,0 +1,36 @@
+"""How a sample becomes `steps` time steps of input. The encoding sets the time axis of the whole network."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from snncore.spec.base import Part, PositiveMs, UnitCount
+
+
+class _Encoding(Part):
+    duration_ms: PositiveMs = Field(description="How long a sample is presented.")
+    dt_ms: float = Field(default=1.0, gt=0, le=1e4, description="Time step of the simulation.")
+
+    @property
+    def n_steps(self) -> int:
+        return round(self.duration_ms / self.dt_ms)
+
+
+class Poisson(_Encoding):
+    """Each feature x drives `group_size` neurons that spike with probability `min(1, max_rate_hz * x * dt)` a step."""
+
+    kind: Literal["poisson"]
+    max_rate_hz: float = Field(default=200.0, gt=0, le=1e6, description="Rate at x = 1.")
+    group_size: UnitCount = Field(default=1, description="Input neurons a feature.")
+
+
+class Direct(_Encoding):
+    """Each feature is a constant current `gain * x` at every step."""
+
+    kind: Literal["direct"]
+    gain: float = Field(default=1.0, ge=-1e6, le=1e6)
+
+
+Encoding = Annotated[Poisson | Direct, Field(discriminator="kind")]

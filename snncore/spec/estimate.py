@@ -1,0 +1,98 @@
+"""What a job will cost, before it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from snncore.spec.architecture import Recurrent, SpikeCountReadout
+from snncore.spec.dataset import n_features, split_sizes
+from snncore.spec.encoding import Poisson
+from snncore.spec.job import JobSpec
+from snncore.spec.neuron import ALIF, split_layer
+
+FLOATS_A_CELL_STEP = 8
+"""What autograd keeps of the reference loop for one neuron, sample and time step: potentials, spikes, masks, products.
+Held to measured memory by `tests/snncore/test_estimate.py`."""
+FLOATS_OF_ADAPTATION = 3
+FLOATS_A_PARAMETER = 5  # weight, gradient, two moments of Adam, the best weights so far
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """`steps` are optimiser updates; memory is what training adds to an idle process."""
+
+    parameters: int
+    steps: int
+    peak_memory_bytes: int
+    flops: int
+
+
+@dataclass(frozen=True, slots=True)
+class LayerShape:
+    """A spiking or leaky layer: its neurons, the synapses a time step goes through, and the trainable parameters."""
+
+    n_neurons: int
+    synapses: int
+    parameters: int
+    spiking: bool
+
+
+def layer_shapes(spec: JobSpec) -> list[LayerShape]:
+    """The layers of the network in order."""
+    architecture, readout = spec.architecture, spec.architecture.readout
+    group = readout.group_size if isinstance(readout, SpikeCountReadout) else 1
+    n_out = spec.n_outputs * group
+    width = n_inputs(spec)
+    shapes = []
+    if isinstance(architecture, Recurrent):
+        inside = n_out if isinstance(readout, SpikeCountReadout) and readout.recurrent else 0
+        n = architecture.n_hidden + inside
+        recurrent = n * n - (0 if architecture.recurrence.autapses else n)
+        shapes.append(LayerShape(n, width * n + n * n, width * n + recurrent, spiking=True))
+        if inside:
+            return shapes
+        width = n
+    else:
+        for n in architecture.layers:
+            shapes.append(LayerShape(n, width * n, width * n, spiking=True))
+            width = n
+    if isinstance(readout, SpikeCountReadout):
+        shapes.append(LayerShape(n_out, width * n_out, width * n_out, spiking=True))
+    else:
+        bias = n_out if readout.bias else 0
+        shapes.append(LayerShape(n_out, width * n_out, width * n_out + bias, spiking=False))
+    return shapes
+
+
+def n_inputs(spec: JobSpec) -> int:
+    """Input neurons of the network."""
+    group = spec.encoding.group_size if isinstance(spec.encoding, Poisson) else 1
+    return n_features(spec.dataset) * group
+
+
+def estimate(spec: JobSpec) -> Estimate:
+    """Parameters, optimiser steps, peak memory and floating point operations of a job.
+
+    A multiply-accumulate counts as two operations; a training sample costs three forward passes.
+    """
+    shapes = layer_shapes(spec)
+    sizes = split_sizes(spec.dataset)
+    n_time, batch, epochs = spec.encoding.n_steps, spec.training.batch_size, spec.training.epochs
+    bytes_a_float = 4 if spec.training.precision == "float32" else 8
+    parameters = sum(shape.parameters for shape in shapes)
+
+    def floats(shape: LayerShape) -> int:
+        if not shape.spiking:
+            return 3 * shape.n_neurons
+        adapting = sum(n for n, neuron in split_layer(spec.neuron, shape.n_neurons) if isinstance(neuron, ALIF))
+        return FLOATS_A_CELL_STEP * shape.n_neurons + (FLOATS_OF_ADAPTATION * shape.n_neurons if adapting else 0)
+
+    activations = n_time * batch * (n_inputs(spec) + sum(map(floats, shapes)))
+    samples = sum(sizes.values()) * (n_features(spec.dataset) + 1)
+    presented = 3 * sizes["train"] * epochs + sizes["validation"] * epochs + sizes["test"]
+    return Estimate(
+        parameters=parameters,
+        steps=spec.n_training_steps,
+        peak_memory_bytes=bytes_a_float * (activations + samples + FLOATS_A_PARAMETER * parameters),
+        flops=2 * n_time * sum(shape.synapses for shape in shapes) * presented,
+    )

@@ -1,0 +1,147 @@
+"""Neuron models and their surrogate gradients.
+
+Every choice on which libraries silently disagree is a field with its default, so that a spec says all there is to
+say about the dynamics. The equations are those of `snncore.neurons`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from snncore.spec.base import Part, PositiveMs
+
+
+class _Surrogate(Part):
+    dampening: float = Field(default=0.3, gt=0, le=100, description="Height of the pseudo-derivative at the threshold.")
+    width: float = Field(default=1.0, gt=0, le=1e3, description="Its half-width, in the units of the scaled potential.")
+
+
+class Triangle(_Surrogate):
+    """`dampening * max(0, 1 - |x| / width)` (Bellec et al. 2018)."""
+
+    kind: Literal["triangle"]
+
+
+class FastSigmoid(_Surrogate):
+    """`dampening / (1 + |x| / width)**2` (SuperSpike, Zenke & Ganguli 2018)."""
+
+    kind: Literal["fast_sigmoid"]
+
+
+class Arctan(_Surrogate):
+    """`dampening / (1 + (x / width)**2)` (Fang et al. 2021)."""
+
+    kind: Literal["arctan"]
+
+
+class Gaussian(_Surrogate):
+    """`dampening * exp(-(x / width)**2 / 2)`."""
+
+    kind: Literal["gaussian"]
+
+
+class Boxcar(_Surrogate):
+    """`dampening` where `|x| <= width`, else 0."""
+
+    kind: Literal["boxcar"]
+
+
+Surrogate = Annotated[Triangle | FastSigmoid | Arctan | Gaussian | Boxcar, Field(discriminator="kind")]
+
+
+class _LeakyIntegrator(Part):
+    tau_mem_ms: PositiveMs = Field(default=20.0, description="Membrane time constant.")
+    v_threshold: float = Field(default=1.0, gt=0, le=1e6)
+    input_scaling: Literal["plain", "one_minus_decay", "dt_over_tau"] = Field(
+        default="plain",
+        description="Factor on the input current: 1, 1 - exp(-dt/tau_mem), or dt/tau_mem.",
+    )
+    reset: Literal["subtract", "value", "none"] = Field(
+        default="subtract", description="A spike subtracts the threshold, sets v to v_reset, or leaves v alone."
+    )
+    v_reset: float = Field(default=0.0, ge=-1e6, le=1e6, description="Used by reset 'value' only.")
+    reset_timing: Literal["next_step", "same_step"] = Field(
+        default="next_step",
+        description="'next_step': the reset enters the next update beside the leak; "
+        "'same_step': v is reset at the spike, and the leak acts on what is left.",
+    )
+    detach_reset: bool = Field(default=False, description="Whether the reset is cut out of the gradient.")
+    fires_at: Literal["greater_equal", "greater"] = Field(
+        default="greater_equal", description="How v is compared with the threshold."
+    )
+    n_refractory: int = Field(
+        default=0, ge=0, le=10_000, description="Steps after a spike in which no other can follow; v goes on integrating."
+    )
+    surrogate: Surrogate = Triangle(kind="triangle")
+    surrogate_scaling: Literal["scaled", "raw"] = Field(
+        default="scaled",
+        description="The surrogate is a function of x = (v - threshold) / threshold. 'scaled' is its exact chain rule "
+        "(dz/dv = h(x) / threshold, and a gradient to the threshold); 'raw' takes dz/dv = h(x).",
+    )
+
+
+class LIF(_LeakyIntegrator):
+    """Leaky integrate-and-fire neuron."""
+
+    kind: Literal["lif"]
+
+
+class ALIF(_LeakyIntegrator):
+    """LIF whose threshold rises by `beta_adapt * a`, `a` being a low-pass of its own spikes (Bellec et al. 2018)."""
+
+    kind: Literal["alif"]
+    tau_adapt_ms: PositiveMs = Field(default=200.0, description="Time constant of the adaptation.")
+    beta_adapt: float = Field(default=1.0, ge=0, le=1e6, description="Rise of the threshold at a = 1.")
+
+
+class Population(Part):
+    """A part of a mixed layer."""
+
+    proportion: float = Field(
+        gt=0, le=1e9, description="Size relative to the other populations; counts are rounded by largest remainder."
+    )
+    neuron: Annotated[LIF | ALIF, Field(discriminator="kind")]
+
+
+class Mixed(Part):
+    """A layer of several populations, in this order. Time constants, thresholds, adaptation and refractory steps are
+    free in each; the form of the dynamics (reset, input scaling, surrogate) is one for the whole layer."""
+
+    kind: Literal["mixed"]
+    populations: list[Population] = Field(min_length=2, max_length=16)
+
+
+Neuron = Annotated[LIF | ALIF | Mixed, Field(discriminator="kind")]
+
+SHARED_IN_A_LAYER = (
+    "input_scaling",
+    "reset",
+    "v_reset",
+    "reset_timing",
+    "detach_reset",
+    "fires_at",
+    "surrogate",
+    "surrogate_scaling",
+)
+
+
+def form_of(neuron: LIF | ALIF | Mixed) -> LIF | ALIF:
+    """The neuron whose shared fields hold for the whole layer."""
+    return neuron.populations[0].neuron if isinstance(neuron, Mixed) else neuron
+
+
+def split_layer(neuron: LIF | ALIF | Mixed, n_neurons: int) -> Iterator[tuple[int, LIF | ALIF]]:
+    """How many neurons of a layer of `n_neurons` belong to each population, by largest remainder."""
+    if not isinstance(neuron, Mixed):
+        yield n_neurons, neuron
+        return
+    total = sum(population.proportion for population in neuron.populations)
+    exact = [population.proportion / total * n_neurons for population in neuron.populations]
+    counts = [int(share) for share in exact]
+    by_remainder = sorted(range(len(exact)), key=lambda i: (counts[i] - exact[i], i))
+    for i in by_remainder[: n_neurons - sum(counts)]:
+        counts[i] += 1
+    yield from zip(counts, (population.neuron for population in neuron.populations), strict=True)

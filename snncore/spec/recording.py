@@ -1,0 +1,27 @@
+"""Which spikes are kept."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from snncore.spec.base import Part
+
+
+class RecordNothing(Part):
+    """Metrics and checkpoints only."""
+
+    kind: Literal["none"]
+
+
+class RecordSpikes(Part):
+    """The rasters of all layers for the first `n_samples` samples of the validation split (the test split where there
+    is no validation) every `every_epochs` epochs, and of the test split at the end."""
+
+    kind: Literal["spikes"]
+    n_samples: int = Field(default=4, ge=1, le=1_000)
+    every_epochs: int = Field(default=1, ge=1, le=1_000_000)
+
+
+Recording = Annotated[RecordNothing | RecordSpikes, Field(discriminator="kind")]

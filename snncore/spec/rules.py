@@ -1,0 +1,173 @@
+"""Cross-field rules: combinations of parts that are each valid and cannot work together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from snncore.spec.architecture import ConstantDelay, LeakyReadout, Recurrent, SpikeCountReadout, UniformDelay
+from snncore.spec.dataset import MNIST, Digits, n_classes, n_features, split_sizes
+from snncore.spec.encoding import Poisson
+from snncore.spec.errors import Location, Problem
+from snncore.spec.neuron import SHARED_IN_A_LAYER, Mixed
+from snncore.spec.task import Classification, Softmax
+from snncore.spec.training import CosineDecay
+
+if TYPE_CHECKING:
+    from snncore.spec.job import JobSpec
+
+LONGEST_RUN_STEPS = 100_000
+
+
+def broken_rules(spec: JobSpec) -> list[Problem]:
+    """Everything about `spec` that cannot work, at once."""
+    return [
+        Problem(loc, msg, "inconsistent")
+        for rule in (_time_axis, _dataset, _task, _neuron, _delays, _readout, _training)
+        for loc, msg in rule(spec)
+    ]
+
+
+_Broken = Iterator[tuple[Location, str]]
+
+
+def _time_axis(spec: JobSpec) -> _Broken:
+    encoding = spec.encoding
+    steps = encoding.duration_ms / encoding.dt_ms
+    if steps < 1:
+        yield ("encoding", "duration_ms"), f"must be at least one time step, dt_ms = {encoding.dt_ms:g}"
+    elif abs(steps - round(steps)) > 1e-6 * steps:
+        yield ("encoding", "duration_ms"), f"must be a whole number of time steps of dt_ms = {encoding.dt_ms:g}"
+    if steps > LONGEST_RUN_STEPS:
+        yield (
+            ("encoding", "duration_ms"),
+            f"makes {steps:.0f} time steps, more than {LONGEST_RUN_STEPS}; shorten it or take a larger dt_ms",
+        )
+
+
+def _dataset(spec: JobSpec) -> _Broken:
+    dataset = spec.dataset
+    sizes = split_sizes(dataset)
+    match dataset:
+        case Digits() if sizes["train"] < 1 or sizes["test"] < 1:
+            yield (
+                ("dataset", "test_fraction"),
+                "leaves an empty split: test_fraction + validation_fraction must stay below 1, "
+                "and each split that is asked for must hold a sample",
+            )
+        case MNIST() if dataset.n_train + dataset.n_validation > 60_000:
+            yield (
+                ("dataset", "n_validation"),
+                "n_train + n_validation must not exceed the 60,000 training images",
+            )
+
+
+def _task(spec: JobSpec) -> _Broken:
+    task, features = spec.task, n_features(spec.dataset)
+    match task:
+        case Classification() if n_classes(spec.dataset) is None:
+            yield ("task", "kind"), f"classification needs a dataset with classes; {spec.dataset.kind!r} has none"
+        case Softmax():
+            needed = {"identity": task.n_outputs, "difference": 2 * task.n_outputs}.get(task.mapping, features)
+            if needed != features:
+                yield (
+                    ("task", "n_outputs"),
+                    f"{task.n_outputs} outputs of the mapping {task.mapping!r} need {needed} features, "
+                    f"the dataset {spec.dataset.kind!r} has {features}",
+                )
+            if isinstance(spec.architecture.readout, LeakyReadout):
+                yield (
+                    ("architecture", "readout", "kind"),
+                    "the softmax task compares firing rates; take the readout 'spike_count'",
+                )
+
+
+def _neuron(spec: JobSpec) -> _Broken:
+    neuron = spec.neuron
+    if not isinstance(neuron, Mixed):
+        members = [(("neuron",), neuron)]
+    else:
+        members = [(("neuron", "populations", i, "neuron"), p.neuron) for i, p in enumerate(neuron.populations)]
+        first = members[0][1]
+        for loc, member in members[1:]:
+            for field in SHARED_IN_A_LAYER:
+                if getattr(member, field) != getattr(first, field):
+                    yield (*loc, field), "must be the same in all populations of a mixed layer"
+    for loc, member in members:
+        if member.reset != "value" and member.v_reset != 0:
+            yield (*loc, "v_reset"), f"has no effect with reset {member.reset!r}; leave it out or take reset 'value'"
+        if member.v_reset >= member.v_threshold:
+            yield (*loc, "v_reset"), "must lie below v_threshold"
+
+
+def _delays(spec: JobSpec) -> _Broken:
+    architecture = spec.architecture
+    delays: dict[Location, ConstantDelay | UniformDelay] = {}
+    if isinstance(architecture, Recurrent):
+        delays["architecture", "input", "delay"] = architecture.input.delay
+        delays["architecture", "recurrence", "delay"] = architecture.recurrence.delay
+        if architecture.recurrence.delay.shortest < 1:
+            field = "steps" if isinstance(architecture.recurrence.delay, ConstantDelay) else "low"
+            yield (
+                ("architecture", "recurrence", "delay", field),
+                "a recurrent delay is at least 1 step: a spike cannot arrive in the step that it is fired in",
+            )
+    else:
+        delays["architecture", "connection", "delay"] = architecture.connection.delay
+    for loc, delay in delays.items():
+        if isinstance(delay, UniformDelay) and delay.low > delay.high:
+            yield (*loc, "high"), f"must not be below low = {delay.low}"
+        if delay.longest >= spec.encoding.n_steps:
+            field = "steps" if isinstance(delay, ConstantDelay) else "high"
+            yield (*loc, field), f"must be shorter than the presentation, {spec.encoding.n_steps} steps"
+
+
+def _readout(spec: JobSpec) -> _Broken:
+    loc, duration = ("architecture", "readout"), spec.encoding.duration_ms
+    match spec.architecture.readout:
+        case LeakyReadout() as readout:
+            if readout.window_ms is not None and readout.reduction != "mean":
+                yield (*loc, "window_ms"), "has no effect with reduction 'last'; leave it out or take 'mean'"
+            if readout.window_ms is not None and readout.window_ms > duration:
+                yield (*loc, "window_ms"), f"must not exceed encoding.duration_ms = {duration:g}"
+        case SpikeCountReadout() as readout:
+            if readout.warmup_ms > duration - spec.encoding.dt_ms:
+                yield (*loc, "warmup_ms"), f"must end before the presentation, encoding.duration_ms = {duration:g}"
+            if readout.recurrent and not isinstance(spec.architecture, Recurrent):
+                yield (*loc, "recurrent"), "needs the architecture 'recurrent'"
+            if readout.recurrent and "weights" in readout.model_fields_set:
+                yield (*loc, "weights"), "has no effect on recurrent outputs; set architecture.recurrence.weights"
+
+
+def _training(spec: JobSpec) -> _Broken:
+    sizes, training = split_sizes(spec.dataset), spec.training
+    if training.batch_size > sizes["train"]:
+        yield ("training", "batch_size"), f"must not exceed the {sizes['train']} training samples"
+    if training.final_weights == "best" and sizes["validation"] == 0:
+        yield (
+            ("training", "final_weights"),
+            "the best weights are chosen on a validation split, and the dataset has none; give it one or take 'last'",
+        )
+    if isinstance(training.schedule, CosineDecay) and training.schedule.warmup_steps >= spec.n_training_steps:
+        yield (
+            ("training", "schedule", "warmup_steps"),
+            f"must be fewer than the {spec.n_training_steps} steps of the training",
+        )
+
+
+def warnings_about(spec: JobSpec) -> list[str]:
+    """What is allowed and rarely meant."""
+    warnings = []
+    encoding, training = spec.encoding, spec.training
+    if isinstance(encoding, Poisson) and encoding.max_rate_hz * encoding.dt_ms > 1000:
+        warnings.append(
+            f"encoding: at max_rate_hz = {encoding.max_rate_hz:g} a feature of "
+            f"{1000 / (encoding.max_rate_hz * encoding.dt_ms):.2g} already spikes at every step; larger ones look the same"
+        )
+    if training.gradient_clip_norm is None and encoding.n_steps > 1_000:
+        warnings.append(
+            f"training: {encoding.n_steps} time steps without gradient_clip_norm; gradients through long times can explode"
+        )
+    if (remainder := split_sizes(spec.dataset)["train"] % training.batch_size) and remainder < training.batch_size // 4:
+        warnings.append(f"training: the last batch of each epoch holds {remainder} samples only")
+    return warnings

@@ -1,0 +1,78 @@
+"""How the network is trained."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from snncore.spec.base import Part
+
+
+class Adam(Part):
+    """Adam (Kingma & Ba 2015); `weight_decay` is decoupled (Loshchilov & Hutter 2019)."""
+
+    kind: Literal["adam"]
+    learning_rate: float = Field(default=1e-3, gt=0, le=100)
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.999, ge=0, lt=1)
+    eps: float = Field(default=1e-8, gt=0, le=1)
+    weight_decay: float = Field(default=0.0, ge=0, le=10)
+
+
+class ConstantRate(Part):
+    """The learning rate stays as it is."""
+
+    kind: Literal["constant"]
+
+
+class StepDecay(Part):
+    """The learning rate is multiplied by `factor` after every `every_epochs` epochs."""
+
+    kind: Literal["step"]
+    factor: float = Field(gt=0, le=1)
+    every_epochs: int = Field(ge=1, le=1_000_000)
+
+
+class CosineDecay(Part):
+    """The learning rate falls along half a cosine to `final_fraction` of itself, step by step, after a linear warm-up."""
+
+    kind: Literal["cosine"]
+    final_fraction: float = Field(default=0.0, ge=0, le=1)
+    warmup_steps: int = Field(default=0, ge=0, le=100_000_000)
+
+
+Schedule = Annotated[ConstantRate | StepDecay | CosineDecay, Field(discriminator="kind")]
+
+
+class RateRegulariser(Part):
+    """Adds `strength * mean over hidden neurons of (target - rate)**2`, rates in kHz (Renner 2020, eq. 4.10)."""
+
+    target_hz: float = Field(default=50.0, ge=0, le=1e5)
+    strength: float = Field(ge=0, le=1e9)
+
+
+class BPTT(Part):
+    """Backpropagation through time with surrogate gradients."""
+
+    kind: Literal["bptt"]
+    epochs: int = Field(ge=1, le=1_000_000)
+    batch_size: int = Field(ge=1, le=65_536)
+    optimiser: Annotated[Adam, Field(description="kind: adam")] = Adam(kind="adam")
+    schedule: Schedule = ConstantRate(kind="constant")
+    gradient_clip_norm: float | None = Field(
+        default=None, gt=0, le=1e9, description="Largest norm of the whole gradient; absent: not clipped."
+    )
+    rate_regulariser: RateRegulariser | None = None
+    engine: Literal["reference"] = Field(default="reference", description="What runs the scan over time.")
+    precision: Literal["float32", "float64"] = "float32"
+    final_weights: Literal["best", "last"] = Field(
+        default="best", description="What is tested at the end: the best by validation, or those of the last epoch."
+    )
+    checkpoint_every_epochs: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Keep a 'periodic' checkpoint every so many epochs."
+    )
+    log_every_steps: int = Field(default=10, ge=1, le=1_000_000, description="Distance of the points of batch series.")
+
+
+Training = BPTT
