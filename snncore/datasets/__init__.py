@@ -1,0 +1,20 @@
+"""Datasets by their spec."""
+
+from __future__ import annotations
+
+from snncore import spec
+from snncore.datasets import digits, exponential, mnist
+from snncore.datasets.samples import Samples, Splits
+
+__all__ = ["Samples", "Splits", "load"]
+
+
+def load(dataset: spec.Dataset, seed: int) -> Splits:
+    """The splits that the spec describes. Raises `DatasetUnavailable` when the data cannot be had."""
+    match dataset:
+        case spec.Digits():
+            return digits.load(dataset)
+        case spec.MNIST():
+            return mnist.load(dataset)
+        case spec.ExponentialVectors():
+            return exponential.load(dataset, seed)

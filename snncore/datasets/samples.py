@@ -1,0 +1,32 @@
+"""Samples in memory, and the three splits of a dataset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """`x` `[n, F]` as it is stored, to be multiplied by `scale`; `y` `[n]` the classes, or None."""
+
+    x: NDArray[np.float32] | NDArray[np.uint8]
+    y: NDArray[np.int64] | None
+    scale: float = 1.0
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, which: NDArray[np.int64] | slice) -> Samples:
+        return Samples(self.x[which], None if self.y is None else self.y[which], self.scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """What is trained on, what weights are chosen on, and what is reported."""
+
+    train: Samples
+    validation: Samples
+    test: Samples

@@ -1,0 +1,83 @@
+"""Trainable all-to-all synapses with delays.
+
+    I_j[t] = sum_i W_ji z_i[t - delay_ji]                       (Renner 2020, eq. 2.6; delay in steps)
+
+Delay 0 arrives in the step in which it was sent. Spikes from before the first step are none.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from snncore import spec
+from snncore.streams import stream
+
+
+class Synapses(nn.Module):
+    """`weight` is `[N_post, N_pre]`. `delay` is a number of steps for all, or one for each synapse."""
+
+    weight: nn.Parameter
+
+    def __init__(
+        self,
+        n_pre: int,
+        n_post: int,
+        *,
+        name: str,
+        seed: int,
+        weights: spec.Weights,
+        delay: spec.Delay,
+        autapses: bool = True,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        super().__init__()
+        draw = stream(seed, f"weights/{name}")
+        shape = (n_post, n_pre)
+        drawn = draw.standard_normal(shape) if weights.kind == "normal" else draw.uniform(-1, 1, shape)
+        initial = torch.from_numpy(drawn * (weights.gain / math.sqrt(n_pre))).to(device=device, dtype=dtype)
+        self.masked = not autapses
+        if self.masked:
+            initial.fill_diagonal_(0)
+        self.weight = nn.Parameter(initial)
+        self.longest_delay = delay.longest
+        self.delays = range(delay.shortest, delay.longest + 1)
+        if len(self.delays) > 1:
+            steps = stream(seed, f"delays/{name}").integers(delay.shortest, delay.longest, shape, endpoint=True)
+            self.register_buffer("delay", torch.from_numpy(steps).to(device=device, dtype=torch.int16), persistent=False)
+        if self.masked:
+            # A gradient of zero keeps Adam from ever moving the diagonal away from its zeros.
+            self.weight.register_hook(lambda gradient: gradient - torch.diag(gradient.diagonal()))
+
+    def weight_by_delay(self) -> dict[int, Tensor]:
+        """For each delay, the weights `[N_post, N_pre]` of the synapses that have it, zero elsewhere."""
+        if len(self.delays) == 1:
+            return {self.delays[0]: self.weight}
+        return {steps: self.weight * (self.delay == steps) for steps in self.delays}
+
+    def forward(self, z: Tensor) -> Tensor:
+        """The current `[T, B, N_post]` that a whole train of spikes or inputs `[T, B, N_pre]` makes."""
+        current: Tensor | None = None
+        for steps, weight in self.weight_by_delay().items():
+            delayed = _delay(_project(z, weight), steps)
+            current = delayed if current is None else current + delayed
+        assert current is not None
+        return current
+
+
+def _project(z: Tensor, weight: Tensor) -> Tensor:
+    """`z W^T` for all steps in one product; a train that is one step repeated (stride 0 in time) is projected once."""
+    if z.shape[0] > 1 and z.stride(0) == 0:
+        return linear(z[:1], weight).expand(z.shape[0], -1, -1)
+    return linear(z, weight)
+
+
+def _delay(current: Tensor, steps: int) -> Tensor:
+    """`current` `[T, B, N]` moved to later steps, with nothing before it."""
+    if steps == 0:
+        return current
+    return torch.cat([current.new_zeros(steps, *current.shape[1:]), current[:-steps]])

@@ -1,0 +1,111 @@
+"""Checkpoints: safetensors with the resolved spec in their metadata.
+
+Every checkpoint holds the weights under `network/`. The `last` one holds besides what a run needs to go on bit by bit:
+Adam's moments, the open tally of the epoch, the best weights so far, and where it stands.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from snncore import spec
+from snncore.errors import CheckpointMismatch
+
+FORMAT = "spikesmith-checkpoint/1"
+
+
+@dataclass(slots=True)
+class Position:
+    """Where a run stands. Everything else about the way to go follows from the spec."""
+
+    epoch: int = 1
+    batch: int = 0
+    """Batches of the epoch that are done."""
+    best_epoch: int | None = None
+    best: tuple[float, float] | None = None
+    """Accuracy and minus the loss on the validation split, in this order of importance."""
+    elapsed_s: float = 0.0
+    train: dict[str, float] = field(default_factory=dict)
+    """Metrics of the training split over the last whole epoch."""
+    warned: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """All of a run, in tensors and a position."""
+
+    network: dict[str, Tensor]
+    optimiser: dict[str, Tensor]
+    tally: dict[str, Tensor]
+    best: dict[str, Tensor]
+    position: Position
+
+
+_GROUPS = ("network", "optimiser", "tally", "best")
+
+
+def weights_to_bytes(job: spec.JobSpec, network: Mapping[str, Tensor], *, kind: str, epoch: int, step: int) -> bytes:
+    """A checkpoint that can be used, not resumed."""
+    return _save(_grouped("network", network), _metadata(job, kind, epoch, step))
+
+
+def snapshot_to_bytes(job: spec.JobSpec, snapshot: Snapshot, *, epoch: int, step: int) -> bytes:
+    """The `last` checkpoint."""
+    tensors: dict[str, Tensor] = {}
+    for group in _GROUPS:
+        tensors |= _grouped(group, getattr(snapshot, group))
+    metadata = _metadata(job, "last", epoch, step)
+    metadata["position"] = json.dumps(asdict(snapshot.position))
+    return _save(tensors, metadata)
+
+
+def snapshot_from_bytes(job: spec.JobSpec, data: bytes) -> Snapshot:
+    """What to go on from. Raises `CheckpointMismatch` for damaged bytes, another spec, or another kind."""
+    try:
+        metadata, tensors = read_metadata(data), load(data)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise CheckpointMismatch(f"the checkpoint cannot be read: {error}") from error
+    if metadata.get("format") != FORMAT or "position" not in metadata:
+        raise CheckpointMismatch("only a 'last' checkpoint of this service can be resumed from")
+    if json.loads(metadata["spec"]) != json.loads(job.model_dump_json()):
+        raise CheckpointMismatch("the checkpoint belongs to a job with another spec")
+    groups = {
+        group: {name.removeprefix(f"{group}/"): t for name, t in tensors.items() if name.startswith(f"{group}/")}
+        for group in _GROUPS
+    }
+    position = Position(**json.loads(metadata["position"]))
+    position.best = tuple(position.best) if position.best else None  # JSON knows no tuples
+    return Snapshot(position=position, **groups)
+
+
+def read_metadata(data: bytes) -> dict[str, str]:
+    """The metadata of a safetensors file: an 8-byte length, then a JSON header that has them under one key."""
+    length = int.from_bytes(data[:8], "little")
+    metadata: dict[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    return metadata
+
+
+def _grouped(group: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{group}/{name}": tensor for name, tensor in tensors.items()}
+
+
+def _metadata(job: spec.JobSpec, kind: str, epoch: int, step: int) -> dict[str, str]:
+    return {
+        "format": FORMAT,
+        "spec": job.model_dump_json(),
+        "kind": kind,
+        "epoch": str(epoch),
+        "step": str(step),
+    }
+
+
+def _save(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> bytes:
+    return save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)
+
+

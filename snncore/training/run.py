@@ -1,0 +1,347 @@
+"""Backpropagation through time as a stream of events."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from snncore import datasets, spec
+from snncore.encoders import encode
+from snncore.errors import Diverged
+from snncore.events import Checkpoint, Event, Finished, Log, Metric, Progress, Raster, Split, Started, Stopped
+from snncore.networks import Network
+from snncore.streams import stream
+from snncore.tasks import make_task
+from snncore.training import checkpoints
+from snncore.training.checkpoints import Position, Snapshot
+from snncore.training.environment import choose_device, describe, peak_memory_bytes
+from snncore.training.evaluation import Evaluation, evaluate, to_device
+from snncore.training.optimiser import (
+    clip_gradient,
+    learning_rate,
+    make_adam,
+    optimiser_tensors,
+    rate_loss,
+    restore_optimiser,
+)
+from snncore.training.tally import Tally
+
+LoggedSpikes = dict[str, Tensor]
+
+
+def train(
+    job: spec.JobSpec,
+    *,
+    resume: bytes | None = None,
+    should_stop: Callable[[], str | None] = lambda: None,
+    checkpoint_interval_s: float = 60.0,
+) -> Iterator[Event]:
+    """Train the network that `job` describes, from the start or from the `last` checkpoint in `resume`.
+
+    `should_stop` is asked before each batch; once it gives a reason, the run leaves a `last` checkpoint and ends with
+    `Stopped`. A `last` checkpoint (and `best`, if it changed) is also yielded about every `checkpoint_interval_s` of
+    wall time, between two batches. Neither touches the numbers: an interrupted and resumed run comes to the same bits
+    as one that was left alone, on the same machine and number of threads. Closing the generator stops the training.
+
+    Raises `snncore.errors.TrainingError`.
+    """
+    return _Run(job, resume, should_stop, checkpoint_interval_s).events()
+
+
+class _Run:
+    def __init__(
+        self,
+        job: spec.JobSpec,
+        resume: bytes | None,
+        should_stop: Callable[[], str | None],
+        checkpoint_interval_s: float,
+    ) -> None:
+        self.job = job
+        self.should_stop = should_stop
+        self.checkpoint_interval_s = checkpoint_interval_s
+        self.device = choose_device(job.device)
+        self.dtype = torch.float32 if job.training.precision == "float32" else torch.float64
+        self.data = datasets.load(job.dataset, job.seed)
+        self.task = make_task(job)
+        self.network = Network(job, self.device)
+        self.optimiser = make_adam(self.network, job.training.optimiser)
+        self.position = Position()
+        self.tally = Tally()
+        self.best: dict[str, Tensor] = {}
+        self.unsaved_best = False
+        self.resumed = resume is not None
+        if resume is not None:
+            self._restore(checkpoints.snapshot_from_bytes(job, resume))
+        self.reason: str | None = None
+        self.clock = time.monotonic()
+        self.last_checkpoint_at = self.clock
+        self.samples_a_second = 0.0
+
+    # -- where the run stands
+
+    @property
+    def step(self) -> int:
+        """Optimiser updates that are done."""
+        return (self.position.epoch - 1) * self.job.steps_per_epoch + self.position.batch
+
+    def _elapsed(self) -> float:
+        return self.position.elapsed_s + time.monotonic() - self.clock
+
+    def _stopping(self) -> bool:
+        self.reason = self.reason or self.should_stop()
+        return self.reason is not None
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        self.network.load_state_dict(snapshot.network)
+        restore_optimiser(self.network, self.optimiser, snapshot.optimiser)
+        self.tally = Tally({name: tensor.to(self.device) for name, tensor in snapshot.tally.items()})
+        self.best = snapshot.best
+        self.unsaved_best = bool(self.best)
+        self.position = snapshot.position
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
+
+    # -- the run
+
+    def events(self) -> Iterator[Event]:
+        yield Started(describe(self.job, self.device), self.step if self.resumed else None)
+        if not self.resumed:
+            for warning in spec.warnings_about(self.job):
+                yield Log("warning", warning)
+        epochs = self.job.training.epochs
+        while self.position.epoch <= epochs:
+            yield from self._epoch()
+            if self.reason is not None:
+                yield from self._checkpoint()
+                yield Stopped(self.reason)
+                return
+        yield from self._end()
+
+    def _epoch(self) -> Iterator[Event]:
+        """What is left of the current epoch: batches, metrics, validation. Returns early when asked to stop."""
+        job, position = self.job, self.position
+        size = job.training.batch_size
+        order = stream(job.seed, "shuffle", position.epoch).permutation(len(self.data.train))
+        while position.batch < job.steps_per_epoch:
+            if self._stopping():
+                return
+            yield from self._checkpoint_when_due()
+            first = position.batch * size
+            yield from self._batch(order[first : first + size])
+        validation: Evaluation | None = None
+        if len(self.data.validation):
+            validation = self._evaluate("validation", self._rasters_wanted())
+            if validation is None:
+                return
+        yield from self._close_epoch(validation)
+
+    def _batch(self, which: np.ndarray[Any, np.dtype[np.int64]]) -> Iterator[Event]:
+        """One optimiser update."""
+        job, training = self.job, self.job.training
+        began = time.monotonic()
+        epoch, batch = self.position.epoch, self.position.batch
+        x, y = to_device(self.data.train[which], self.dtype, self.device)
+        shown = self.network(encode(job.encoding, x, stream(job.seed, "encode/train", batch, epoch)))
+        judgement = self.task.judge(shown.reading, x, y)
+        loss = judgement.loss
+        if training.rate_regulariser is not None:
+            rate_term = rate_loss(shown.spikes, training.rate_regulariser, job.encoding.dt_ms)
+            self.tally.add_value("rate_loss", rate_term)
+            loss = loss + rate_term
+        rate = learning_rate(training, self.step, job.steps_per_epoch)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = clip_gradient(self.network, training.gradient_clip_norm)
+        self.optimiser.step()
+        self.tally.add(judgement, shown.spikes)
+        self.tally.add_value("gradient_norm", norm)
+        self.position.batch += 1
+
+        if self.step == 1:
+            yield from self._activity_warnings(shown.spikes)
+        if self.step % training.log_every_steps == 0:
+            value = float(judgement.loss.detach())
+            self._demand_finite(value, "loss")
+            yield Metric("batch_loss", "train", self.step, epoch, value, self._loss_unit(), "min")
+        seconds = time.monotonic() - began
+        now = len(which) / max(seconds, 1e-9)
+        self.samples_a_second = 0.9 * self.samples_a_second + 0.1 * now if self.samples_a_second else now
+        steps = job.n_training_steps
+        done = self.step
+        yield Progress(
+            epoch=epoch,
+            epochs=training.epochs,
+            step=done,
+            steps=steps,
+            samples_per_s=self.samples_a_second,
+            eta_s=(steps - done) * training.batch_size / self.samples_a_second,
+        )
+
+    def _close_epoch(self, validation: Evaluation | None) -> Iterator[Event]:
+        position, training = self.position, self.job.training
+        epoch, step = position.epoch, self.step
+        self._demand_finite(self.tally.loss, "loss of the epoch")
+        position.train = {"loss": self.tally.loss, "accuracy": self.tally.accuracy}
+        yield from self._split_metrics("train", self.tally)
+        yield Metric("learning_rate", "train", step, epoch, self.optimiser.param_groups[0]["lr"])
+        for name in ("gradient_norm", "rate_loss"):
+            if f"value/{name}" in self.tally.sums:
+                yield Metric(name, "train", step, epoch, self.tally.mean_value(name))
+        if validation is not None:
+            yield from self._split_metrics("validation", validation.tally)
+            yield from self._rasters("validation", validation)
+            standing = (validation.tally.accuracy, -validation.tally.loss)
+            if position.best is None or standing > position.best:
+                position.best, position.best_epoch = standing, epoch
+                self.best, self.unsaved_best = self._weights(), True
+        every = training.checkpoint_every_epochs
+        if every and epoch % every == 0:
+            data = checkpoints.weights_to_bytes(self.job, self._weights(), kind="periodic", epoch=epoch, step=step)
+            yield Checkpoint("periodic", epoch, step, data)
+        position.epoch, position.batch, self.tally = epoch + 1, 0, Tally()
+        yield from self._checkpoint_when_due()
+
+    def _end(self) -> Iterator[Event]:
+        """Test the chosen weights and sum up."""
+        job, step = self.job, self.step
+        if not self.best:
+            self.best, self.unsaved_best = self._weights(), True
+            self.position.best_epoch = job.training.epochs
+        yield from self._checkpoint()
+        self.network.load_state_dict(self.best if job.training.final_weights == "best" else self._weights())
+        validation = self._evaluate("validation", 0) if len(self.data.validation) else None
+        test = self._evaluate("test", self._rasters_wanted(final=True))
+        if test is None or (len(self.data.validation) and validation is None):
+            assert self.reason is not None
+            yield Stopped(self.reason)
+            return
+        yield from self._split_metrics("test", test.tally, epoch=job.training.epochs)
+        yield from self._rasters("test", test, epoch=job.training.epochs)
+        yield Finished(self._result(validation, test, step))
+
+    # -- pieces of events
+
+    def _split_metrics(self, split: Split, tally: Tally, epoch: int | None = None) -> Iterator[Metric]:
+        epoch = epoch or self.position.epoch
+        duration = self.job.encoding.duration_ms
+        yield Metric("loss", split, self.step, epoch, tally.loss, self._loss_unit(), "min")
+        yield Metric("accuracy", split, self.step, epoch, tally.accuracy, "", "max")
+        for layer in tally.layers():
+            if layer != "input":
+                yield Metric(f"firing_rate_hz.{layer}", split, self.step, epoch, tally.rate_hz(layer, duration), "Hz")
+
+    def _rasters(self, split: Split, evaluation: Evaluation, epoch: int | None = None) -> Iterator[Raster]:
+        for raster in evaluation.rasters:
+            yield Raster(
+                epoch=epoch or self.position.epoch,
+                step=self.step,
+                split=split,
+                layer=raster.layer,
+                sample=raster.sample,
+                label=raster.label,
+                prediction=raster.prediction,
+                dt_ms=self.job.encoding.dt_ms,
+                spikes=raster.spikes,
+            )
+
+    def _activity_warnings(self, spikes: LoggedSpikes) -> Iterator[Log]:
+        """A network that starts silent, or saturated, trains to nothing: say so after the first batch."""
+        for layer, z in spikes.items():
+            share = float(z.detach().mean())
+            hint = "; raise the input (encoding, weights gain) or lower v_threshold"
+            if share == 0:
+                yield Log("warning", f"layer {layer!r} fired no spike in the first batch and may never learn{hint}")
+            elif share > 0.9:
+                yield Log("warning", f"layer {layer!r} fires in {share:.0%} of all steps and hardly carries information")
+
+    def _checkpoint_when_due(self) -> Iterator[Checkpoint]:
+        if time.monotonic() - self.last_checkpoint_at >= self.checkpoint_interval_s:
+            yield from self._checkpoint()
+
+    def _checkpoint(self) -> Iterator[Checkpoint]:
+        """`best` first, so that whoever resumes from `last` has it."""
+        job, position, step = self.job, self.position, self.step
+        if self.unsaved_best:
+            best_epoch = position.best_epoch or 0
+            best_step = best_epoch * job.steps_per_epoch
+            data = checkpoints.weights_to_bytes(job, self.best, kind="best", epoch=best_epoch, step=best_step)
+            yield Checkpoint("best", best_epoch, best_step, data)
+            self.unsaved_best = False
+        now = time.monotonic()
+        position.elapsed_s, self.clock = self._elapsed(), now
+        snapshot = Snapshot(
+            network=self._weights(),
+            optimiser=optimiser_tensors(self.network, self.optimiser),
+            tally=self.tally.sums,
+            best=self.best,
+            position=position,
+        )
+        epoch = min(position.epoch, job.training.epochs)
+        yield Checkpoint("last", epoch, step, checkpoints.snapshot_to_bytes(job, snapshot, epoch=epoch, step=step))
+        self.last_checkpoint_at = now
+
+    def _evaluate(self, split: Split, record: int) -> Evaluation | None:
+        return evaluate(
+            self.job,
+            self.network,
+            self.task,
+            getattr(self.data, split),
+            split,
+            record=record,
+            interrupted=self._stopping,
+        )
+
+    def _rasters_wanted(self, *, final: bool = False) -> int:
+        recording = self.job.recording
+        if not isinstance(recording, spec.RecordSpikes):
+            return 0
+        return recording.n_samples if final or self.position.epoch % recording.every_epochs == 0 else 0
+
+    def _loss_unit(self) -> str:
+        return "Hz^2" if isinstance(self.job.task, spec.Softmax) else ""
+
+    def _demand_finite(self, value: float, what: str) -> None:
+        if not math.isfinite(value):
+            raise Diverged(
+                f"the {what} is {value} at step {self.step}; lower training.optimiser.learning_rate "
+                "or set training.gradient_clip_norm"
+            )
+
+    def _result(self, validation: Evaluation | None, test: Evaluation, step: int) -> dict[str, Any]:
+        job, tally = self.job, test.tally
+        metrics = {"train": self.position.train, "test": {"loss": tally.loss, "accuracy": tally.accuracy}}
+        if validation is not None:
+            metrics["validation"] = {"loss": validation.tally.loss, "accuracy": validation.tally.accuracy}
+        elapsed = self._elapsed()
+        fan_out = self.network.fan_out()
+        spikes = {layer: tally.spikes_a_sample(layer) for layer in tally.layers()}
+        return {
+            "metrics": metrics,
+            "confusion_matrix": test.confusion(job.n_outputs) if isinstance(job.task, spec.Classification) else None,
+            "firing": {
+                layer: {
+                    "rate_hz": tally.rate_hz(layer, job.encoding.duration_ms),
+                    "silent_share": tally.silent_share(layer),
+                }
+                for layer in tally.layers()
+                if layer != "input"
+            },
+            "cost": {
+                "wall_time_s": elapsed,
+                "samples_per_s": step * job.training.batch_size / max(elapsed, 1e-9),
+                "spikes_per_sample": spikes,
+                "synaptic_operations_per_sample": sum(n * fan_out[layer] for layer, n in spikes.items()),
+                "peak_memory_bytes": peak_memory_bytes(self.device),
+            },
+            "environment": describe(job, self.device),
+            "weights": {"kind": job.training.final_weights, "epoch": self.position.best_epoch},
+        }

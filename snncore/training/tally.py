@@ -1,0 +1,71 @@
+"""Sums over the batches of an epoch or a split, from which its metrics are made.
+
+They are tensors in double precision, so that nothing waits for the device in between, and so that a checkpoint in the
+middle of an epoch can carry them and the resumed epoch comes to the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from snncore.tasks import Judgement
+
+Sums = dict[str, Tensor]
+
+
+class Tally:
+    """What has been presented since the tally was opened."""
+
+    def __init__(self, sums: Mapping[str, Tensor] | None = None) -> None:
+        self.sums: Sums = dict(sums or {})
+
+    def add(self, judgement: Judgement, spikes: Mapping[str, Tensor]) -> None:
+        """Count a batch. `spikes` are `[T, B, N]` by layer."""
+        n = judgement.label.shape[0]
+        self._plus("n_samples", torch.tensor(n, dtype=torch.float64))
+        self._plus("loss", judgement.loss.detach().double() * n)
+        self._plus("correct", judgement.correct.sum().double())
+        for layer, z in spikes.items():
+            self._plus(f"spikes/{layer}", z.detach().sum(dim=(0, 1)).double())
+
+    def add_value(self, name: str, value: Tensor) -> None:
+        """Add to a sum of its own, one value a batch."""
+        self._plus(f"value/{name}", value.detach().double())
+        self._plus(f"count/{name}", torch.tensor(1, dtype=torch.float64))
+
+    def _plus(self, name: str, value: Tensor) -> None:
+        self.sums[name] = self.sums[name] + value if name in self.sums else value
+
+    @property
+    def n_samples(self) -> int:
+        return int(self.sums["n_samples"])
+
+    @property
+    def loss(self) -> float:
+        return float(self.sums["loss"]) / self.n_samples
+
+    @property
+    def accuracy(self) -> float:
+        return float(self.sums["correct"]) / self.n_samples
+
+    def mean_value(self, name: str) -> float:
+        """Mean over the batches of what `add_value` was given."""
+        return float(self.sums[f"value/{name}"] / self.sums[f"count/{name}"])
+
+    def layers(self) -> list[str]:
+        return [name.removeprefix("spikes/") for name in self.sums if name.startswith("spikes/")]
+
+    def spikes_a_sample(self, layer: str) -> float:
+        return float(self.sums[f"spikes/{layer}"].sum()) / self.n_samples
+
+    def rate_hz(self, layer: str, duration_ms: float) -> float:
+        """Mean firing rate of a layer's neurons."""
+        return float(self.sums[f"spikes/{layer}"].mean()) / self.n_samples / duration_ms * 1000
+
+    def silent_share(self, layer: str) -> float:
+        """Share of a layer's neurons that never fired."""
+        return float((self.sums[f"spikes/{layer}"] == 0).double().mean())
+
