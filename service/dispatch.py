@@ -1,0 +1,35 @@
+"""The doorbell: tells the workers that a job waits. The row is the truth, so ringing may fail, or happen twice."""
+
+from __future__ import annotations
+
+import logging
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from service.broker import TASK_NAME, make_celery
+from service.store import queue
+from service.store.engine import Database
+from service.store.errors import StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+
+class Doorbell:
+    """Publishes job ids on the broker and stamps the rows it rang for."""
+
+    def __init__(self, database: Database, broker_url: str | None) -> None:
+        self._database = database
+        self._app: Celery | None = None if broker_url is None else make_celery(broker_url)
+
+    def ring(self, job_id: str) -> bool:
+        """False if the broker or the store is away: the row stays as it is, and the sweep rings again."""
+        if self._app is None:
+            return False
+        try:
+            self._app.send_task(TASK_NAME, args=[job_id])
+            queue.mark_dispatched(self._database, job_id)
+        except (OperationalError, OSError, StoreUnavailable) as error:
+            logger.warning("could not ring for a job, the sweep will: %s", error, extra={"job": job_id})
+            return False
+        return True
