@@ -1,0 +1,147 @@
+"""Jobs as the API sees them: made, listed, asked to stop, removed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, func, insert, or_, select
+from sqlalchemy.orm import Session
+
+from service.store import events
+from service.store.errors import IllegalTransition, JobNotFound
+from service.store.ids import new_id
+from service.store.tables import Job, JobLabel
+from service.store.transitions import TERMINAL, State, lock_job, move
+
+
+def create(
+    session: Session,
+    *,
+    spec: dict[str, Any],
+    name: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    preset: str | None = None,
+    sweep: str | None = None,
+    api_key_id: str | None = None,
+    warnings: Sequence[str] = (),
+) -> Job:
+    """A new job, queued; its doorbell is not rung yet (`dispatched_at` is NULL)."""
+    job = Job(
+        id=new_id("job"),
+        name=name,
+        state="queued",
+        spec=spec,
+        preset=preset,
+        sweep=sweep,
+        api_key_id=api_key_id,
+        warnings=list(warnings),
+    )
+    session.add(job)
+    session.flush()
+    if labels:
+        session.execute(
+            insert(JobLabel), [{"job_id": job.id, "key": key, "value": value} for key, value in labels.items()]
+        )
+    events.append(session, job.id, [("state", {"state": "queued", "previous": None, "attempt": 0})])
+    return job
+
+
+def get(session: Session, job_id: str) -> Job:
+    job = session.get(Job, job_id)
+    if job is None:
+        raise JobNotFound(job_id)
+    return job
+
+
+def labels_of(session: Session, job_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {job_id: {} for job_id in job_ids}
+    query = select(JobLabel).where(JobLabel.job_id.in_(job_ids)).order_by(JobLabel.key)
+    for label in session.scalars(query):
+        found[label.job_id][label.key] = label.value
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    states: Sequence[str] = ()
+    labels: Sequence[tuple[str, str | None]] = ()
+    """(key, value); value None: the key is there, whatever its value. All must hold."""
+    preset: str | None = None
+    sweep: str | None = None
+    text: str | None = None
+    """In the name or the preset, or the beginning of the id, in any case of letters."""
+
+
+def list_jobs(session: Session, filters: Filters, *, before: str | None, limit: int) -> list[Job]:
+    """Up to `limit` jobs older than job `before`, newest first."""
+    query = select(Job)
+    if filters.states:
+        query = query.where(Job.state.in_(filters.states))
+    for key, value in filters.labels:
+        label = select(JobLabel.job_id).where(JobLabel.job_id == Job.id, JobLabel.key == key)
+        if value is not None:
+            label = label.where(JobLabel.value == value)
+        query = query.where(label.exists())
+    if filters.preset is not None:
+        query = query.where(Job.preset == filters.preset)
+    if filters.sweep is not None:
+        query = query.where(Job.sweep == filters.sweep)
+    if filters.text:
+        query = query.where(
+            or_(
+                Job.name.icontains(filters.text, autoescape=True),
+                Job.preset.icontains(filters.text, autoescape=True),
+                Job.id.istartswith(filters.text, autoescape=True),
+            )
+        )
+    if before is not None:
+        query = query.where(Job.id < before)
+    return list(session.scalars(query.order_by(Job.id.desc()).limit(limit)))
+
+
+def cancel(session: Session, job_id: str) -> State:
+    """Ask a job to stop for good: at once where nobody runs it. Asking again changes nothing."""
+    job = lock_job(session, job_id)
+    if job.state in {"queued", "paused"}:
+        move(session, job, "cancelled")
+    elif job.state not in {"cancelling", "cancelled"}:
+        move(session, job, "cancelling")
+    return job.state  # type: ignore[return-value]
+
+
+def pause(session: Session, job_id: str) -> State:
+    """Ask a job to stop for now: at once where nobody runs it. Asking again changes nothing."""
+    job = lock_job(session, job_id)
+    if job.state == "queued":
+        move(session, job, "paused")
+    elif job.state not in {"pausing", "paused"}:
+        move(session, job, "pausing")
+    return job.state  # type: ignore[return-value]
+
+
+def resume(session: Session, job_id: str) -> State:
+    """Put a job that stopped back into the queue, with its crashes forgiven."""
+    job = lock_job(session, job_id)
+    if job.state == "running":  # an attempt may be sent back to the queue, but not by a client
+        raise IllegalTransition(job_id, job.state, "queued")
+    move(session, job, "queued", crashes=0)
+    return job.state  # type: ignore[return-value]
+
+
+def remove(session: Session, job_id: str) -> None:
+    """Delete a job that has ended, with everything that it stored."""
+    job = lock_job(session, job_id)
+    if job.state not in TERMINAL:
+        raise IllegalTransition(job_id, job.state, "deletion")
+    session.execute(delete(Job).where(Job.id == job_id))
+
+
+def count_by_state(session: Session) -> dict[str, int]:
+    return dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).all())
+
+
+def count_queued(session: Session, api_key_id: str | None) -> int:
+    """How many jobs of one API key (None: of nobody in particular) wait in the queue."""
+    return session.scalar(select(func.count()).where(Job.state == "queued", Job.api_key_id == api_key_id)) or 0
