@@ -1,0 +1,54 @@
+"""A typed Python client of the service.
+
+    from service.client import Client
+
+    with Client() as client:
+        job = client.submit(preset="digits/lsnn")
+        print(client.wait(job.id).state, client.result(job.id)["metrics"])
+
+It speaks HTTP and needs neither torch nor the rest of the service.
+"""
+
+from __future__ import annotations
+
+from service.client.client import DEFAULT_URL, Client
+from service.client.errors import ClientError, FieldError, ServiceError, ServiceUnreachable
+from service.client.models import (
+    TERMINAL,
+    CheckpointInfo,
+    Curve,
+    Event,
+    Job,
+    JobError,
+    LogLine,
+    Preset,
+    Progress,
+    RasterInfo,
+    Series,
+    Spikes,
+    Validation,
+    Worker,
+)
+
+__all__ = [
+    "DEFAULT_URL",
+    "TERMINAL",
+    "CheckpointInfo",
+    "Client",
+    "ClientError",
+    "Curve",
+    "Event",
+    "FieldError",
+    "Job",
+    "JobError",
+    "LogLine",
+    "Preset",
+    "Progress",
+    "RasterInfo",
+    "Series",
+    "ServiceError",
+    "ServiceUnreachable",
+    "Spikes",
+    "Validation",
+    "Worker",
+]

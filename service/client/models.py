@@ -1,0 +1,170 @@
+"""What the client returns. Fields that a newer service adds are kept; `raw` is the JSON as it came."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
+"""States in which a job stays until somebody resumes it."""
+
+
+class Answer(BaseModel):
+    """A JSON object of the service."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
+
+    _raw: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def of(cls, raw: dict[str, Any]) -> Self:
+        answer = cls.model_validate(raw)
+        answer._raw = raw
+        return answer
+
+    @property
+    def raw(self) -> dict[str, Any]:
+        return self._raw
+
+
+class Progress(Answer):
+    epoch: int | None = None
+    epochs: int | None = None
+    fraction: float | None = None
+    eta_s: float | None = None
+    samples_per_s: float | None = None
+
+
+class JobError(Answer):
+    code: str
+    detail: str
+
+
+class Job(Answer):
+    """One training run."""
+
+    id: str
+    state: str
+    name: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    spec: dict[str, Any] = Field(default_factory=dict)
+    preset: str | None = None
+    attempt: int = 0
+    progress: Progress | None = None
+    warnings: list[str] = Field(default_factory=list)
+    error: JobError | None = None
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    links: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.state in TERMINAL
+
+    @property
+    def seconds(self) -> float | None:
+        """From the first start to the end, as far as both are known."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+class Validation(Answer):
+    """What a spec would become, and what it would cost."""
+
+    spec: dict[str, Any]
+    estimate: dict[str, Any]
+    warnings: list[str] = Field(default_factory=list)
+
+
+class Series(Answer):
+    """Summary of one metric."""
+
+    name: str
+    split: str
+    unit: str | None = None
+    count: int
+    last: float | None = None
+    min: float | None = None
+    max: float | None = None
+    best_step: int | None = None
+
+
+class RasterInfo(Answer):
+    """A recorded raster, without its spikes."""
+
+    id: str
+    epoch: int
+    split: str
+    layer: str
+    sample: int
+    label: int | None = None
+    prediction: int | None = None
+    n_steps: int
+    n_neurons: int
+    dt_ms: float
+    n_spikes: int
+
+
+class CheckpointInfo(Answer):
+    kind: str
+    epoch: int
+    step: int
+    size: int
+    sha256: str
+
+
+class Preset(Answer):
+    """A named experiment. `spec` is absent in lists."""
+
+    name: str
+    title: str
+    reproduces: str | None = None
+    source: str | None = None
+    expected_minutes: float | None = None
+    spec: dict[str, Any] | None = None
+
+
+class Worker(Answer):
+    id: str
+    hostname: str | None = None
+    device: str | None = None
+
+
+class LogLine(Answer):
+    at: datetime | None = None
+    level: str = "info"
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a job. `seq` is what a reader goes on from."""
+
+    seq: int
+    type: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """The points of one metric; a value that was not finite is NaN."""
+
+    name: str
+    split: str
+    step: NDArray[np.int64]
+    value: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Spikes:
+    """Spikes of a raster (or of a window of it), in order of time."""
+
+    times_ms: NDArray[np.float32]
+    neurons: NDArray[np.uint32]
