@@ -26,13 +26,15 @@ PRESET = "digits/lsnn"
 WANTED_ACCURACY = 0.93
 STOP_S = 120.0
 
-INTRODUCTION = """\
-This demo trains a [bold]spiking neural network[/] to read handwritten digits. Its neurons work somewhat like those
-of a brain: they add up what arrives, leak, and send a short pulse, a spike, when they reach a threshold. The digits are
-1,797 real ones of 8 x 8 pixels. A fifth of them is kept back: the network is tested on digits it has never seen.
-
-It happens the way every job happens here: a [bold]service[/] is started on this machine, the job is [bold]sent to it over HTTP[/],
-a [bold]worker[/] trains the network, and the results come back over HTTP. At the end all of it is stopped."""
+INTRODUCTION = (
+    "This demo trains a [bold]spiking neural network[/] to read handwritten digits. Its neurons work somewhat like "
+    "those of a brain: they add up what arrives, leak, and send a short pulse, a spike, when they reach a threshold. "
+    "The digits are 1,797 real ones of 8 x 8 pixels. A fifth of them is kept back: the network is tested on digits it "
+    "has never seen.\n\n"
+    "It happens the way every job happens here: a [bold]service[/] is started on this machine, the job is "
+    "[bold]sent to it over HTTP[/], a [bold]worker[/] trains the network, and the results come back over HTTP. "
+    "At the end all of it is stopped."
+)
 
 
 class DemoFailed(RuntimeError):
@@ -49,7 +51,8 @@ def demo(
     ),
 ) -> None:
     """Train a spiking network on handwritten digits from start to end, and look at it."""
-    out.print(Panel(INTRODUCTION, title="[bold]Spikesmith[/]", border_style="cyan", padding=(1, 2), width=124))
+    panel = Panel(INTRODUCTION, title="[bold]Spikesmith[/]", border_style="cyan", padding=(1, 2))
+    out.print(panel, width=min(out.width, 100), soft_wrap=False)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         accuracy = _run(folder)
