@@ -13,6 +13,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from service.settings import Settings, get_settings
 from service.store.attempt import Attempt
@@ -124,6 +125,13 @@ def train_recorded(
     raise RuntimeError("the training ended without a last event")
 
 
+def snncore_train(*args: Any, **kwargs: Any) -> Iterator[Event]:
+    """`snncore.train`, imported when it is needed: torch takes seconds, and much can be wrong before."""
+    from snncore import train
+
+    return train(*args, **kwargs)
+
+
 def main(argv: list[str]) -> int:
     if len(argv) != 2 or not argv[1].isdigit():
         print("usage: python -m worker.trainer JOB ATTEMPT", file=sys.stderr)  # noqa: T201
@@ -132,11 +140,9 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGTERM, stop.leave)
     stop.leave_with_parent(sys.stdin.fileno())
 
-    import snncore  # torch comes with it, after the signal handler is in place
-
     settings = get_settings()
     database = Database(settings.resolved_database_url, busy_timeout_ms=settings.busy_timeout_ms)
-    return run_attempt(Attempt(database, argv[0], int(argv[1])), stop, settings, snncore.train)
+    return run_attempt(Attempt(database, argv[0], int(argv[1])), stop, settings, snncore_train)
 
 
 if __name__ == "__main__":

@@ -34,13 +34,17 @@ def listen(settings: Settings) -> socket.socket:
             host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {host}: {error.strerror}; choose another --host") from error
+    try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen(BACKLOG)
     except OSError as error:
+        listener.close()
         raise CannotListen(
             f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --host or --port"
         ) from error
-    listener.listen(BACKLOG)
     return listener
 
 

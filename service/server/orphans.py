@@ -44,11 +44,10 @@ def reap(known: set[int]) -> set[int]:
     return running
 
 
-def end_orphans(grace_s: float, except_for: int | None) -> None:
+def end_orphans(grace_s: float, except_for: set[int]) -> None:
     """Give adopted children `grace_s` to end by themselves (a checkpoint may be on its way), then kill them."""
-    known = set() if except_for is None else {except_for}
     deadline = time.monotonic() + grace_s
-    while running := reap(known):
+    while running := reap(except_for):
         if time.monotonic() >= deadline:
             for pid in running:
                 os.kill(pid, signal.SIGKILL)

@@ -18,7 +18,7 @@ from service.migrate import upgrade
 from service.server.api import api_command, listen, url_of, worker_command
 from service.server.environment import child_environment
 from service.server.lock import HomeLock
-from service.server.orphans import adopt_orphans, end_orphans, reap
+from service.server.orphans import adopt_orphans, children, end_orphans, reap
 from service.server.processes import Child
 from service.server.redis import make_socket_dir, redis_command, redis_url
 from service.settings import Settings
@@ -79,6 +79,7 @@ class Service:
         self._redis: Child | None = None
         self._api: Child | None = None
         self._worker: Child | None = None
+        self._not_ours = children()
 
     def start(self) -> None:
         settings = self.settings
@@ -114,7 +115,7 @@ class Service:
         while not stop.wait(POLL_S):
             for child in self._children():
                 child.keep_alive()
-            reap({pid for child in self._children() if (pid := child.last_pid) is not None})
+            reap(self._not_ours | self._child_pids())
 
     def stop(self) -> None:
         """The worker first, so that running jobs are checkpointed while everything they need is still there."""
@@ -123,10 +124,13 @@ class Service:
         if self._api is not None:
             self._api.stop(API_GRACE_S)
         self._listener.close()
-        end_orphans(ORPHAN_GRACE_S, except_for=self._redis.last_pid if self._redis is not None else None)
+        end_orphans(ORPHAN_GRACE_S, except_for=self._not_ours | self._child_pids())
         if self._redis is not None:
             self._redis.stop(REDIS_GRACE_S)
         remove_socket_dir(self._redis_dir)
+
+    def _child_pids(self) -> set[int]:
+        return {pid for child in self._children() if (pid := child.last_pid) is not None}
 
     def _children(self) -> list[Child]:
         return [child for child in (self._redis, self._api, self._worker) if child is not None]
