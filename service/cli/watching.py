@@ -81,7 +81,7 @@ class LiveDisplay:
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.fields[state]}"),
-            BarColumn(bar_width=28, table_column=Column(min_width=8)),
+            BarColumn(bar_width=28, complete_style="cyan", finished_style="green", table_column=Column(min_width=8)),
             _Numbers(),
             console=console,
             refresh_per_second=8,
