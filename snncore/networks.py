@@ -74,8 +74,8 @@ class Network(nn.Module):
         architecture, readout = job.architecture, job.architecture.readout
         self.dt_ms = job.encoding.dt_ms
         self.readout = readout
-        grouped = isinstance(readout, spec.SpikeCountReadout)
-        self.n_output_neurons = job.n_outputs * (readout.group_size if grouped else 1)
+        group_size = readout.group_size if isinstance(readout, spec.SpikeCountReadout) else 1
+        self.n_output_neurons = job.n_outputs * group_size
         dtype = torch.float32 if job.training.precision == "float32" else torch.float64
         n_before = spec.n_inputs(job)
 
@@ -121,7 +121,7 @@ class Network(nn.Module):
     def forward(self, x: Tensor) -> Presentation:
         """Present encoded input `[T, B, M]`, starting at rest."""
         spikes: dict[str, Tensor] = {}
-        for name, layer in self.layers.items():
+        for name, layer in self.spiking_layers():
             x = spikes[name] = layer(x)
         if self.leaky is not None:
             return Presentation(self.leaky(x), spikes)
@@ -130,13 +130,17 @@ class Network(nn.Module):
         assert isinstance(self.readout, spec.SpikeCountReadout)
         return Presentation(group_counts(spikes["output"], self.readout, self.dt_ms), spikes)
 
+    def spiking_layers(self) -> list[tuple[str, SpikingLayer]]:
+        """The spiking layers by name, in the order in which spikes pass them."""
+        return [(name, layer) for name, layer in self.layers.items() if isinstance(layer, SpikingLayer)]
+
     def fan_out(self) -> dict[str, int]:
         """Synapses that a spike of each layer, and of the input, goes through."""
-        layers = list(self.layers.values())
-        fans = {"input": layers[0].n_neurons}
-        for i, layer in enumerate(layers):
-            after = layers[i + 1].n_neurons if i + 1 < len(layers) else self.n_output_neurons if self.leaky else 0
-            fans[layer.name] = after + (layer.n_neurons - 1 if layer.recurrence else 0)
+        sizes = {name: layer.n_neurons for name, layer in self.spiking_layers()}
+        after = [*list(sizes.values())[1:], self.n_output_neurons if self.leaky else 0]
+        fans = {"input": next(iter(sizes.values()))}
+        for (name, layer), n_after in zip(self.spiking_layers(), after, strict=True):
+            fans[name] = n_after + (layer.recurrence.fan_out() if layer.recurrence else 0)
         if self.outputs_inside:
             fans["output"] = fans["hidden"]
         return fans

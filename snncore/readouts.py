@@ -42,5 +42,5 @@ def group_counts(z: Tensor, readout: spec.SpikeCountReadout, dt_ms: float) -> Re
     """
     warmup = round(readout.warmup_ms / dt_ms)
     counted = z[warmup:].sum(dim=0)
-    counts = counted.unflatten(1, (-1, readout.group_size)).mean(dim=2)
+    counts = counted.reshape(counted.shape[0], -1, readout.group_size).mean(dim=2)
     return Reading(counts, counts * (1000.0 / ((z.shape[0] - warmup) * dt_ms)))

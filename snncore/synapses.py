@@ -48,10 +48,16 @@ class Synapses(nn.Module):
         self.delays = range(delay.shortest, delay.longest + 1)
         if len(self.delays) > 1:
             steps = stream(seed, f"delays/{name}").integers(delay.shortest, delay.longest, shape, endpoint=True)
-            self.register_buffer("delay", torch.from_numpy(steps).to(device=device, dtype=torch.int16), persistent=False)
+            self.register_buffer(
+                "delay", torch.from_numpy(steps).to(device=device, dtype=torch.int16), persistent=False
+            )
         if self.masked:
             # A gradient of zero keeps Adam from ever moving the diagonal away from its zeros.
-            self.weight.register_hook(lambda gradient: gradient - torch.diag(gradient.diagonal()))
+            self.weight.register_hook(_without_diagonal)  # type: ignore[no-untyped-call]
+
+    def fan_out(self) -> int:
+        """Synapses that a spike of one presynaptic neuron goes through."""
+        return self.weight.shape[0] - (1 if self.masked else 0)
 
     def weight_by_delay(self) -> dict[int, Tensor]:
         """For each delay, the weights `[N_post, N_pre]` of the synapses that have it, zero elsewhere."""
@@ -67,6 +73,10 @@ class Synapses(nn.Module):
             current = delayed if current is None else current + delayed
         assert current is not None
         return current
+
+
+def _without_diagonal(gradient: Tensor) -> Tensor:
+    return gradient - torch.diag(gradient.diagonal())
 
 
 def _project(z: Tensor, weight: Tensor) -> Tensor:

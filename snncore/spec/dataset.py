@@ -19,7 +19,7 @@ class Digits(Part):
 
 
 class MNIST(Part):
-    """The 70,000 MNIST digits of 28 x 28 pixels, scaled to [0, 1]. The validation set is the end of the training set."""
+    """The 70,000 MNIST digits of 28 x 28 pixels, scaled to [0, 1]; validation is the end of the training set."""
 
     kind: Literal["mnist"]
     n_train: int = Field(default=55_000, ge=1, le=60_000, description="The first so many training images.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from pydantic_core import ErrorDetails, PydanticCustomError
 
@@ -56,6 +56,10 @@ def _unfold(errors: Iterable[ErrorDetails], document: object) -> Iterator[Proble
             expected = context.get("expected_tags")
             msg = f"must be one of {expected}" if expected else "says which one is meant, and is missing"
             yield Problem((*loc, key), msg, error["type"])
+        elif error["type"] == "extra_forbidden":
+            yield Problem(
+                loc, "is not a field here; remove it, or check its spelling and the kind it belongs to", error["type"]
+            )
         else:
             yield Problem(loc, error["msg"], error["type"])
 
@@ -63,13 +67,23 @@ def _unfold(errors: Iterable[ErrorDetails], document: object) -> Iterator[Proble
 def _visible(loc: Location, document: object) -> Location:
     """`loc` without the union tags: only steps that lead into the document, and a last one that is missing there."""
     visible: list[str | int] = []
-    node: Any = document
+    node = document
     for position, step in enumerate(loc):
-        if isinstance(node, Mapping) and step in node:
-            node = node[step]
-        elif isinstance(node, list) and isinstance(step, int) and step < len(node):
-            node = node[step]
+        child = _child(node, step)
+        if child is not _ABSENT:
+            node = child
         elif position < len(loc) - 1 or not isinstance(node, Mapping):
             continue
         visible.append(step)
     return tuple(visible)
+
+
+_ABSENT = object()
+
+
+def _child(node: object, step: str | int) -> object:
+    if isinstance(node, Mapping):
+        return node.get(step, _ABSENT)
+    if isinstance(node, list) and isinstance(step, int) and step < len(node):
+        return node[step]
+    return _ABSENT

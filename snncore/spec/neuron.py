@@ -73,7 +73,10 @@ class _LeakyIntegrator(Part):
         default="greater_equal", description="How v is compared with the threshold."
     )
     n_refractory: int = Field(
-        default=0, ge=0, le=10_000, description="Steps after a spike in which no other can follow; v goes on integrating."
+        default=0,
+        ge=0,
+        le=10_000,
+        description="Steps after a spike in which no other can follow; v goes on integrating.",
     )
     surrogate: Surrogate = Triangle(kind="triangle")
     surrogate_scaling: Literal["scaled", "raw"] = Field(

@@ -9,7 +9,7 @@ from snncore.spec.architecture import ConstantDelay, LeakyReadout, Recurrent, Sp
 from snncore.spec.dataset import MNIST, Digits, n_classes, n_features, split_sizes
 from snncore.spec.encoding import Poisson
 from snncore.spec.errors import Location, Problem
-from snncore.spec.neuron import SHARED_IN_A_LAYER, Mixed
+from snncore.spec.neuron import ALIF, LIF, SHARED_IN_A_LAYER, Mixed
 from snncore.spec.task import Classification, Softmax
 from snncore.spec.training import CosineDecay
 
@@ -85,7 +85,7 @@ def _task(spec: JobSpec) -> _Broken:
 def _neuron(spec: JobSpec) -> _Broken:
     neuron = spec.neuron
     if not isinstance(neuron, Mixed):
-        members = [(("neuron",), neuron)]
+        members: list[tuple[Location, LIF | ALIF]] = [(("neuron",), neuron)]
     else:
         members = [(("neuron", "populations", i, "neuron"), p.neuron) for i, p in enumerate(neuron.populations)]
         first = members[0][1]
@@ -117,7 +117,7 @@ def _delays(spec: JobSpec) -> _Broken:
     for loc, delay in delays.items():
         if isinstance(delay, UniformDelay) and delay.low > delay.high:
             yield (*loc, "high"), f"must not be below low = {delay.low}"
-        if delay.longest >= spec.encoding.n_steps:
+        if 1 <= spec.encoding.n_steps <= delay.longest:
             field = "steps" if isinstance(delay, ConstantDelay) else "high"
             yield (*loc, field), f"must be shorter than the presentation, {spec.encoding.n_steps} steps"
 
@@ -141,7 +141,7 @@ def _readout(spec: JobSpec) -> _Broken:
 
 def _training(spec: JobSpec) -> _Broken:
     sizes, training = split_sizes(spec.dataset), spec.training
-    if training.batch_size > sizes["train"]:
+    if 1 <= sizes["train"] < training.batch_size:
         yield ("training", "batch_size"), f"must not exceed the {sizes['train']} training samples"
     if training.final_weights == "best" and sizes["validation"] == 0:
         yield (
@@ -162,11 +162,13 @@ def warnings_about(spec: JobSpec) -> list[str]:
     if isinstance(encoding, Poisson) and encoding.max_rate_hz * encoding.dt_ms > 1000:
         warnings.append(
             f"encoding: at max_rate_hz = {encoding.max_rate_hz:g} a feature of "
-            f"{1000 / (encoding.max_rate_hz * encoding.dt_ms):.2g} already spikes at every step; larger ones look the same"
+            f"{1000 / (encoding.max_rate_hz * encoding.dt_ms):.2g} already spikes at every step; "
+            "larger ones look the same"
         )
     if training.gradient_clip_norm is None and encoding.n_steps > 1_000:
         warnings.append(
-            f"training: {encoding.n_steps} time steps without gradient_clip_norm; gradients through long times can explode"
+            f"training: {encoding.n_steps} time steps without gradient_clip_norm; "
+            "gradients through long times can explode"
         )
     if (remainder := split_sizes(spec.dataset)["train"] % training.batch_size) and remainder < training.batch_size // 4:
         warnings.append(f"training: the last batch of each epoch holds {remainder} samples only")

@@ -23,7 +23,8 @@ class Softmax(Part):
 
     Targets are `rate_scale_hz * softmax(f(x))` with f by `mapping`: the identity, a random matrix `N(20, 5**2)` drawn
     once a run, or the first half of x minus the second. The loss is half the squared error of the rates in Hz,
-    summed over outputs; the metric is the share of samples whose largest rate is at the largest target, ties being wrong.
+    summed over outputs; the metric is the share of samples whose largest rate is at the largest target, and ties are
+    wrong.
     """
 
     kind: Literal["softmax"]

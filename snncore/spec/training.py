@@ -35,7 +35,7 @@ class StepDecay(Part):
 
 
 class CosineDecay(Part):
-    """The learning rate falls along half a cosine to `final_fraction` of itself, step by step, after a linear warm-up."""
+    """After a linear warm-up the learning rate falls along half a cosine, to `final_fraction` of itself."""
 
     kind: Literal["cosine"]
     final_fraction: float = Field(default=0.0, ge=0, le=1)

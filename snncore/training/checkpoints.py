@@ -80,7 +80,9 @@ def snapshot_from_bytes(job: spec.JobSpec, data: bytes) -> Snapshot:
         for group in _GROUPS
     }
     position = Position(**json.loads(metadata["position"]))
-    position.best = tuple(position.best) if position.best else None  # JSON knows no tuples
+    if position.best is not None:  # JSON knows no tuples
+        accuracy, loss = position.best
+        position.best = accuracy, loss
     return Snapshot(position=position, **groups)
 
 
@@ -107,5 +109,3 @@ def _metadata(job: spec.JobSpec, kind: str, epoch: int, step: int) -> dict[str, 
 
 def _save(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> bytes:
     return save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)
-
-

@@ -159,7 +159,7 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         norm = clip_gradient(self.network, training.gradient_clip_norm)
         self.optimiser.step()
         self.tally.add(judgement, shown.spikes)
@@ -261,7 +261,9 @@ class _Run:
             if share == 0:
                 yield Log("warning", f"layer {layer!r} fired no spike in the first batch and may never learn{hint}")
             elif share > 0.9:
-                yield Log("warning", f"layer {layer!r} fires in {share:.0%} of all steps and hardly carries information")
+                yield Log(
+                    "warning", f"layer {layer!r} fires in {share:.0%} of all steps and hardly carries information"
+                )
 
     def _checkpoint_when_due(self) -> Iterator[Checkpoint]:
         if time.monotonic() - self.last_checkpoint_at >= self.checkpoint_interval_s:

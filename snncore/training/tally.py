@@ -68,4 +68,3 @@ class Tally:
     def silent_share(self, layer: str) -> float:
         """Share of a layer's neurons that never fired."""
         return float((self.sums[f"spikes/{layer}"] == 0).double().mean())
-

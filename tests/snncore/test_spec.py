@@ -1,0 +1,210 @@
+"""The language of job specs: what is understood, what is refused, and where the refusal points."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from snncore.presets import UnknownPreset, get_preset, list_presets
+from snncore.spec import JobSpec, SpecError, deep_merge, estimate, parse_job_spec, split_layer, warnings_about
+from tests.snncore.jobs import tiny_job, tiny_spec
+
+
+def locations(document: dict[str, Any]) -> set[str]:
+    with pytest.raises(SpecError) as caught:
+        parse_job_spec(document)
+    return {".".join(map(str, problem.loc)) for problem in caught.value.problems}
+
+
+def test_every_default_is_filled_in_and_the_filled_in_spec_means_the_same() -> None:
+    spec = tiny_spec()
+    resolved = json.loads(spec.model_dump_json())
+    assert resolved["neuron"]["reset_timing"] == "next_step"
+    assert resolved["recording"] == {"kind": "spikes", "n_samples": 4, "every_epochs": 1}
+    assert parse_job_spec(resolved) == spec
+
+
+def test_locations_name_the_keys_that_the_writer_sees() -> None:
+    assert locations(tiny_job(neuron={"tau_mem_ms": -1.0})) == {"neuron.tau_mem_ms"}
+    populations = [{"proportion": 1.0, "neuron": {"kind": "lif", "n_refractory": 1.5}}] * 2
+    assert locations(tiny_job(neuron={"kind": "mixed", "populations": populations})) == {
+        "neuron.populations.0.neuron.n_refractory",
+        "neuron.populations.1.neuron.n_refractory",
+    }
+    assert locations(tiny_job(neuron={"kind": "lif", "surrogate": {"kind": "step"}})) == {"neuron.surrogate.kind"}
+    assert locations({}) == {"task", "dataset", "encoding", "architecture", "neuron", "training"}
+    assert locations(tiny_job(nonsense={"a": 1})) == {"nonsense"}
+
+
+def test_numbers_are_numbers() -> None:
+    for wrong in (True, "5", 2.5, None, [1], float("inf"), 10**400):
+        assert locations(tiny_job(training={"epochs": wrong})) == {"training.epochs"}
+    assert locations(tiny_job(neuron={"tau_mem_ms": float("nan")})) == {"neuron.tau_mem_ms"}
+
+
+@pytest.mark.parametrize(
+    ("parts", "location"),
+    [
+        ({"encoding": {"duration_ms": 10.5}}, "encoding.duration_ms"),
+        ({"encoding": {"duration_ms": 0.5}}, "encoding.duration_ms"),
+        ({"encoding": {"duration_ms": 1e6}}, "encoding.duration_ms"),
+        ({"dataset": {"test_fraction": 0.6, "validation_fraction": 0.5}}, "dataset.test_fraction"),
+        ({"dataset": {"kind": "mnist", "n_train": 60_000}}, "dataset.n_validation"),
+        ({"dataset": {"kind": "exponential", "n_features": 3}}, "task.kind"),
+        ({"task": {"kind": "softmax", "n_outputs": 64}}, "architecture.readout.kind"),
+        ({"neuron": {"v_reset": -0.5}}, "neuron.v_reset"),
+        ({"neuron": {"reset": "value", "v_reset": 2.0}}, "neuron.v_reset"),
+        (
+            {"architecture": {"recurrence": {"delay": {"kind": "constant", "steps": 0}}}},
+            "architecture.recurrence.delay.steps",
+        ),
+        (
+            {"architecture": {"recurrence": {"delay": {"kind": "uniform", "low": 0, "high": 2}}}},
+            "architecture.recurrence.delay.low",
+        ),
+        (
+            {"architecture": {"input": {"delay": {"kind": "uniform", "low": 3, "high": 2}}}},
+            "architecture.input.delay.high",
+        ),
+        ({"architecture": {"input": {"delay": {"kind": "constant", "steps": 10}}}}, "architecture.input.delay.steps"),
+        ({"architecture": {"readout": {"kind": "leaky", "window_ms": 5.0}}}, "architecture.readout.window_ms"),
+        (
+            {"architecture": {"readout": {"kind": "leaky", "reduction": "mean", "window_ms": 50.0}}},
+            "architecture.readout.window_ms",
+        ),
+        ({"architecture": {"readout": {"kind": "spike_count", "warmup_ms": 10.0}}}, "architecture.readout.warmup_ms"),
+        (
+            {
+                "architecture": {
+                    "kind": "feedforward",
+                    "layers": [5],
+                    "readout": {"kind": "spike_count", "recurrent": True},
+                }
+            },
+            "architecture.readout.recurrent",
+        ),
+        (
+            {
+                "architecture": {
+                    "readout": {"kind": "spike_count", "recurrent": True, "weights": {"kind": "normal", "gain": 2.0}}
+                }
+            },
+            "architecture.readout.weights",
+        ),
+        ({"training": {"batch_size": 5000}}, "training.batch_size"),
+        ({"dataset": {"validation_fraction": 0.0}}, "training.final_weights"),
+        ({"training": {"schedule": {"kind": "cosine", "warmup_steps": 6}}}, "training.schedule.warmup_steps"),
+    ],
+)
+def test_parts_that_cannot_work_together_are_refused_at_their_place(parts: dict[str, Any], location: str) -> None:
+    assert locations(tiny_job(**parts)) == {location}
+
+
+def test_a_mixed_layer_has_one_form_of_dynamics() -> None:
+    populations = [
+        {"proportion": 1.0, "neuron": {"kind": "lif"}},
+        {"proportion": 1.0, "neuron": {"kind": "alif", "reset": "none", "tau_mem_ms": 5.0}},
+    ]
+    assert locations(tiny_job(neuron={"kind": "mixed", "populations": populations})) == {
+        "neuron.populations.1.neuron.reset"
+    }
+
+
+@pytest.mark.parametrize(
+    ("proportions", "n", "counts"),
+    [
+        ([100.0, 140.0], 240, [100, 140]),
+        ([1.0, 1.0], 5, [3, 2]),
+        ([1.0, 1.0, 1.0], 2, [1, 1, 0]),
+        ([0.1, 99.9], 3, [0, 3]),
+    ],
+)
+def test_populations_share_a_layer_by_largest_remainder(proportions: list[float], n: int, counts: list[int]) -> None:
+    populations = [{"proportion": p, "neuron": {"kind": "lif"}} for p in proportions]
+    neuron = tiny_spec(neuron={"kind": "mixed", "populations": populations}).neuron
+    assert [count for count, _ in split_layer(neuron, n)] == counts
+
+
+def test_overrides_reach_into_parts_and_a_new_kind_replaces_its_part() -> None:
+    base = tiny_job(neuron={"tau_mem_ms": 7.0})
+    assert deep_merge(base, {"neuron": {"v_threshold": 0.5}})["neuron"] == {
+        "kind": "lif",
+        "tau_mem_ms": 7.0,
+        "v_threshold": 0.5,
+    }
+    assert deep_merge(base, {"neuron": {"kind": "alif"}})["neuron"] == {"kind": "alif"}
+    assert base["neuron"]["tau_mem_ms"] == 7.0
+
+
+def test_what_is_rarely_meant_is_said() -> None:
+    assert any("max_rate_hz" in w for w in warnings_about(tiny_spec(encoding={"max_rate_hz": 5000.0})))
+    assert any("last batch" in w for w in warnings_about(tiny_spec(training={"batch_size": 250})))
+    assert warnings_about(tiny_spec()) == []
+
+
+def test_every_preset_is_a_valid_job_that_says_where_it_comes_from() -> None:
+    presets = list_presets()
+    assert {"digits/lsnn", "renner/softmax-exp-4", "mnist/lsnn"} <= {preset.name for preset in presets}
+    for preset in presets:
+        assert estimate(preset.parse()).steps > 0
+        assert preset.title
+        assert preset.source
+        assert preset.expected_minutes > 0
+
+
+def test_an_unknown_preset_names_its_neighbours() -> None:
+    with pytest.raises(UnknownPreset, match=r"renner/softmax-exp-4"):
+        get_preset("renner/softmax-exp4")
+
+
+def test_the_estimate_grows_as_the_job_does() -> None:
+    small, long, wide = (
+        estimate(tiny_spec(**parts))
+        for parts in ({}, {"encoding": {"duration_ms": 20.0}}, {"architecture": {"n_hidden": 24}})
+    )
+    assert long.parameters == small.parameters
+    assert long.flops == 2 * small.flops
+    assert long.peak_memory_bytes > small.peak_memory_bytes
+    assert wide.parameters > small.parameters
+
+
+def test_the_json_schema_lists_every_kind() -> None:
+    schema = json.dumps(JobSpec.model_json_schema())
+    for kind in ("lif", "alif", "mixed", "poisson", "direct", "recurrent", "feedforward", "softmax", "digits", "mnist"):
+        assert f'"const": "{kind}"' in schema
+
+
+MEASURE = """
+import json, resource, sys, torch
+from snncore import train
+from snncore.events import Progress
+from snncore.spec import parse_job_spec
+torch.set_num_threads(1)
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+run = train(parse_job_spec(json.loads(sys.argv[1])))
+warm = json.loads(sys.argv[1]); warm["encoding"]["duration_ms"] = 2.0; warm["training"]["epochs"] = 1
+for event in train(parse_job_spec(warm)): pass
+before = peak()
+for event in run:
+    if isinstance(event, Progress) and event.step == 3: break
+print(peak() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "neuron", [{"kind": "lif"}, {"kind": "alif"}, {"kind": "lif", "n_refractory": 2}], ids=["lif", "alif", "refractory"]
+)
+def test_the_memory_estimate_is_within_a_third_of_what_training_takes(neuron: dict[str, Any]) -> None:
+    document = tiny_job(
+        neuron=neuron,
+        encoding={"duration_ms": 300.0},
+        architecture={"n_hidden": 300},
+        recording={"kind": "none"},
+    )
+    measured = int(subprocess.check_output([sys.executable, "-c", MEASURE, json.dumps(document)], text=True))
+    assert estimate(parse_job_spec(document)).peak_memory_bytes == pytest.approx(measured, rel=0.33)

@@ -1,0 +1,267 @@
+"""Whole runs: what they tell, how they stop, and that a resumed run comes to the bits of one left alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load
+
+from snncore import train
+from snncore.errors import CheckpointMismatch, DeviceUnavailable, Diverged
+from snncore.events import Checkpoint, Event, Finished, Log, Metric, Progress, Raster, Started, Stopped
+from snncore.presets import get_preset
+from snncore.spec import JobSpec, deep_merge, parse_job_spec
+from tests.snncore.jobs import tiny_spec
+
+SMALL: dict[str, Any] = {
+    "training": {"epochs": 3, "batch_size": 256, "log_every_steps": 2, "gradient_clip_norm": 1.0},
+    "neuron": {
+        "kind": "mixed",
+        "populations": [
+            {"proportion": 1.0, "neuron": {"kind": "lif", "n_refractory": 1}},
+            {"proportion": 1.0, "neuron": {"kind": "alif", "n_refractory": 1}},
+        ],
+    },
+    "architecture": {"recurrence": {"delay": {"kind": "uniform", "low": 1, "high": 3}}},
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def job() -> JobSpec:
+    rate = {"rate_regulariser": {"target_hz": 60.0, "strength": 1.0}}
+    return tiny_spec(**deep_merge(SMALL, {"training": rate}))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(job: JobSpec) -> list[Event]:
+    torch.set_num_threads(1)
+    return list(train(job))
+
+
+def the(kind: type[Any], events: list[Event]) -> Any:
+    (event,) = [event for event in events if isinstance(event, kind)]
+    return event
+
+
+def final(events: list[Event]) -> dict[str, Any]:
+    """What must not depend on interruptions: metrics, firing, confusion, all series, the weights and the rasters."""
+    result = the(Finished, events).result
+    checkpoints = {event.kind: load(event.data) for event in events if isinstance(event, Checkpoint)}
+    return {
+        "result": {key: result[key] for key in ("metrics", "firing", "confusion_matrix", "weights")},
+        "series": {(e.name, e.split, e.step): e.value for e in events if isinstance(e, Metric)},
+        "weights": {
+            (kind, name): tensor.numpy().tobytes()
+            for kind, tensors in checkpoints.items()
+            for name, tensor in tensors.items()
+        },
+        "rasters": {(e.epoch, e.split, e.layer, e.sample): e.spikes.tobytes() for e in events if isinstance(e, Raster)},
+    }
+
+
+def test_a_run_tells_its_story_in_order(job: JobSpec, uninterrupted: list[Event]) -> None:
+    assert isinstance(uninterrupted[0], Started)
+    assert isinstance(uninterrupted[-1], Finished)
+    progress = [event for event in uninterrupted if isinstance(event, Progress)]
+    assert [event.step for event in progress] == list(range(1, job.n_training_steps + 1))
+    assert progress[-1].fraction == 1.0
+    assert all(event.samples_per_s > 0 and event.eta_s >= 0 for event in progress)
+    series = {(event.name, event.split) for event in uninterrupted if isinstance(event, Metric)}
+    assert {("batch_loss", "train"), ("learning_rate", "train"), ("gradient_norm", "train")} <= series
+    for split in ("train", "validation", "test"):
+        assert {("loss", split), ("accuracy", split), ("firing_rate_hz.hidden", split)} <= series
+    assert the(Started, uninterrupted).environment["engine"] == "reference"
+
+
+def test_the_result_says_what_was_reached_and_what_it_cost(uninterrupted: list[Event]) -> None:
+    result = the(Finished, uninterrupted).result
+    matrix = np.array(result["confusion_matrix"])
+    assert matrix.shape == (10, 10)
+    assert matrix.trace() / matrix.sum() == pytest.approx(result["metrics"]["test"]["accuracy"])
+    assert matrix.sum() == 359  # a fifth of 1,797
+    assert 0 < result["firing"]["hidden"]["rate_hz"] < 500
+    assert 0 <= result["firing"]["hidden"]["silent_share"] <= 1
+    cost = result["cost"]
+    spikes = cost["spikes_per_sample"]
+    # an input spike reaches 12 neurons, a hidden one 11 others and 10 outputs
+    assert cost["synaptic_operations_per_sample"] == pytest.approx(12 * spikes["input"] + 21 * spikes["hidden"])
+    assert cost["wall_time_s"] > 0
+    assert cost["peak_memory_bytes"] > 1e7
+
+
+def test_rasters_hold_the_spikes_that_the_rates_were_made_of(job: JobSpec, uninterrupted: list[Event]) -> None:
+    rasters = [event for event in uninterrupted if isinstance(event, Raster)]
+    assert {(raster.split, raster.epoch) for raster in rasters} == {
+        ("validation", 1),
+        ("validation", 2),
+        ("validation", 3),
+        ("test", 3),
+    }
+    assert {raster.layer for raster in rasters} == {"input", "hidden"}
+    assert {raster.sample for raster in rasters} == {0, 1, 2, 3}
+    hidden = next(raster for raster in rasters if raster.layer == "hidden")
+    assert hidden.spikes.shape == (10, 12)
+    assert hidden.spikes.dtype == np.bool_
+    assert hidden.dt_ms == job.encoding.dt_ms
+    assert hidden.label in range(10)
+
+
+def test_the_same_spec_comes_to_the_same_bits_and_another_seed_does_not(
+    job: JobSpec, uninterrupted: list[Event]
+) -> None:
+    assert final(list(train(job))) == final(uninterrupted)
+    other = final(list(train(job.model_copy(update={"seed": 1}))))
+    assert other["weights"] != final(uninterrupted)["weights"]
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 4, 5, 6, 9, 14, 15])
+def test_a_stopped_and_resumed_run_comes_to_the_bits_of_one_left_alone(
+    job: JobSpec, uninterrupted: list[Event], stop_after: int
+) -> None:
+    """Stopped before the first batch, in the middle of an epoch, at its end, before validation, before the test."""
+    events: list[Event] = []
+    steps_done = 0
+
+    def should_stop() -> str | None:
+        return "pause" if steps_done >= stop_after else None
+
+    for event in train(job, should_stop=should_stop):
+        events.append(event)
+        if isinstance(event, Progress):
+            steps_done = event.step
+    assert the(Stopped, events).reason == "pause"
+    last = [event for event in events if isinstance(event, Checkpoint)][-1]
+    assert last.kind == "last"
+    assert last.step == stop_after
+
+    resumed = list(train(job, resume=last.data))
+    assert the(Started, resumed).resumed_from_step == stop_after
+    assert final([e for e in events if not isinstance(e, Started | Stopped)] + resumed) == final(uninterrupted)
+
+
+def test_a_run_killed_anywhere_goes_on_from_its_newest_checkpoint(job: JobSpec, uninterrupted: list[Event]) -> None:
+    """Every checkpoint of a run that leaves one at each batch is a place to go on from."""
+    events = list(train(job, checkpoint_interval_s=0.0))
+    assert final(events) == final(uninterrupted)
+    last = [event for event in events if isinstance(event, Checkpoint) and event.kind == "last"]
+    assert len(last) > job.n_training_steps
+    for checkpoint in last[::5]:
+        before = [event for event in events[: events.index(checkpoint)] if not isinstance(event, Started)]
+        assert final(before + list(train(job, resume=checkpoint.data))) == final(uninterrupted)
+
+
+def test_closing_the_stream_stops_the_training(job: JobSpec) -> None:
+    run = train(job)
+    next(run)
+    run.close()
+    assert list(run) == []
+
+
+def test_a_checkpoint_of_another_spec_or_of_another_kind_is_refused(job: JobSpec, uninterrupted: list[Event]) -> None:
+    data = {event.kind: event.data for event in uninterrupted if isinstance(event, Checkpoint)}
+    with pytest.raises(CheckpointMismatch, match="another spec"):
+        list(train(job.model_copy(update={"seed": 5}), resume=data["last"]))
+    with pytest.raises(CheckpointMismatch, match="only a 'last' checkpoint"):
+        list(train(job, resume=data["best"]))
+    with pytest.raises(CheckpointMismatch, match="cannot be read"):
+        list(train(job, resume=data["last"][:-10]))
+
+
+def test_a_device_that_is_not_there_is_an_error_and_not_another_device(job: JobSpec) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(DeviceUnavailable, match="cuda:3"):
+        list(train(job.model_copy(update={"device": "cuda:3"})))
+
+
+def test_a_diverging_run_says_where_and_what_to_do() -> None:
+    overflowing = {"optimiser": {"kind": "adam", "learning_rate": 100.0}, "epochs": 3, "log_every_steps": 1}
+    huge = {"weights": {"kind": "normal", "gain": 1000.0}}
+    spec = tiny_spec(
+        training={**overflowing, "rate_regulariser": None},
+        architecture={"readout": {"kind": "leaky", **huge}},
+        neuron={"kind": "lif", "reset": "none"},
+        encoding={"kind": "direct", "gain": 1e6, "duration_ms": 10.0},
+    )
+    run = train(spec)
+    finite = all(math.isfinite(e.value) for e in run if isinstance(e, Metric) and e.name == "loss")
+    assert finite  # large, but a saturated network has a finite loss
+    with pytest.raises(Diverged, match=r"learning_rate|gradient_clip_norm"):
+        list(train(_with_infinite_weights(spec)))
+
+
+def _with_infinite_weights(spec: JobSpec) -> JobSpec:
+    """Float32 overflows at a decoupled weight decay of -lr * decay * w with lr 100 and decay 10, step after step."""
+    optimiser = {"kind": "adam", "learning_rate": 100.0, "weight_decay": 10.0}
+    document = deep_merge(spec.model_dump(), {"training": {"optimiser": optimiser, "epochs": 40}})
+    return parse_job_spec(document)
+
+
+def test_a_silent_network_is_reported_after_the_first_batch() -> None:
+    events = list(train(tiny_spec(neuron={"kind": "lif", "v_threshold": 1e5})))
+    warnings = [event.message for event in events if isinstance(event, Log) and event.level == "warning"]
+    assert any("'hidden' fired no spike" in warning for warning in warnings)
+
+
+def test_periodic_checkpoints_come_when_asked_for() -> None:
+    events = list(train(tiny_spec(training={"epochs": 4, "checkpoint_every_epochs": 2})))
+    assert [e.epoch for e in events if isinstance(e, Checkpoint) and e.kind == "periodic"] == [2, 4]
+
+
+def test_the_final_weights_are_those_that_were_asked_for() -> None:
+    events = {}
+    for choice in ("best", "last"):
+        events[choice] = list(train(tiny_spec(training={"epochs": 3, "final_weights": choice})))
+    assert the(Finished, events["best"]).result["weights"]["kind"] == "best"
+    assert the(Finished, events["last"]).result["weights"] == {"kind": "last", "epoch": 3}
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        {"kind": "feedforward", "layers": [20, 15], "readout": {"kind": "spike_count", "group_size": 2}},
+        {"kind": "recurrent", "n_hidden": 15, "readout": {"kind": "spike_count", "recurrent": True}},
+        {"kind": "feedforward", "layers": [20], "readout": {"kind": "leaky", "reduction": "mean"}},
+    ],
+)
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_every_architecture_learns_something(architecture: dict[str, Any], precision: str) -> None:
+    spec = tiny_spec(
+        architecture=architecture,
+        neuron={"v_threshold": 0.5},
+        training={
+            "epochs": 6,
+            "batch_size": 64,
+            "precision": precision,
+            "optimiser": {"kind": "adam", "learning_rate": 0.01},
+        },
+    )
+    assert the(Finished, list(train(spec))).result["metrics"]["test"]["accuracy"] > 0.35
+
+
+@pytest.mark.slow
+def test_the_demo_preset_reads_digits() -> None:
+    torch.set_num_threads(2)
+    result = the(Finished, list(train(get_preset("digits/lsnn").parse()))).result
+    assert result["metrics"]["test"]["accuracy"] >= 0.93
+
+
+@pytest.mark.slow
+def test_800_iterations_of_the_softmax_preset_reach_093() -> None:
+    torch.set_num_threads(2)
+    document = deep_merge(get_preset("renner/softmax-exp-4").spec, {"training": {"epochs": 4}})
+    result = the(Finished, list(train(parse_job_spec(document)))).result
+    assert result["metrics"]["test"]["accuracy"] >= 0.93
