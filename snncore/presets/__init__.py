@@ -32,7 +32,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A named job. `spec` is complete as it stands; `expected_minutes` is on two cores."""
+    """A named job. `spec` is resolved, every default filled in; `expected_minutes` is on two cores."""
 
     name: str
     title: str
@@ -55,6 +55,7 @@ def _all() -> dict[str, Preset]:
         for key in ("published", "ceiling"):
             if key in content:
                 content[key] = Published(**content[key])
+        content["spec"] = parse_job_spec(content["spec"]).model_dump(mode="json")
         presets[name] = Preset(name=name, **content)
     return dict(sorted(presets.items()))
 

@@ -135,7 +135,7 @@ def _readout(spec: JobSpec) -> _Broken:
                 yield (*loc, "warmup_ms"), f"must end before the presentation, encoding.duration_ms = {duration:g}"
             if readout.recurrent and not isinstance(spec.architecture, Recurrent):
                 yield (*loc, "recurrent"), "needs the architecture 'recurrent'"
-            if readout.recurrent and "weights" in readout.model_fields_set:
+            if readout.recurrent and readout.weights != SpikeCountReadout(kind="spike_count").weights:
                 yield (*loc, "weights"), "has no effect on recurrent outputs; set architecture.recurrence.weights"
 
 

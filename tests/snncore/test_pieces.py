@@ -213,3 +213,22 @@ def test_a_network_keeps_no_state_between_calls() -> None:
     first = network(x).reading.values
     network(torch.ones(10, 3, 64))
     assert torch.equal(first, network(x).reading.values)
+
+
+@pytest.mark.parametrize("recurrent_outputs", [True, False])
+def test_every_tensor_of_a_network_is_on_the_device_that_it_was_asked_for(recurrent_outputs: bool) -> None:
+    """The meta device refuses to meet a tensor of any other, so a forgotten `.to(device)` fails here without a GPU."""
+    readout = {"kind": "spike_count", "recurrent": True} if recurrent_outputs else {"kind": "leaky"}
+    job = tiny_spec(
+        architecture={"readout": readout, "recurrence": {"delay": {"kind": "uniform", "low": 1, "high": 3}}},
+        neuron={"kind": "alif", "n_refractory": 2},
+    )
+    meta = torch.device("meta")
+    x = torch.ones(7, 64, device=meta)
+    shown = Network(job, meta)(encode(job.encoding, x, stream(0, "test")))
+    assert shown.reading.values.shape == (7, 10)
+    assert all(z.device == meta for z in shown.spikes.values())
+    task = make_task(job)
+    loss = task.judge(shown.reading, x, torch.zeros(7, dtype=torch.int64, device=meta)).loss
+    loss.backward()
+    assert loss.device == meta

@@ -28,6 +28,11 @@ def test_every_default_is_filled_in_and_the_filled_in_spec_means_the_same() -> N
     assert parse_job_spec(resolved) == spec
 
 
+def test_every_resolved_preset_is_read_back_as_it_was() -> None:
+    for preset in list_presets():
+        assert parse_job_spec(preset.spec).model_dump(mode="json") == preset.spec
+
+
 def test_locations_name_the_keys_that_the_writer_sees() -> None:
     assert locations(tiny_job(neuron={"tau_mem_ms": -1.0})) == {"neuron.tau_mem_ms"}
     populations = [{"proportion": 1.0, "neuron": {"kind": "lif", "n_refractory": 1.5}}] * 2
