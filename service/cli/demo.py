@@ -135,12 +135,21 @@ def _service(data: Path, log: Path) -> Iterator[str]:
     """A running service; its address. Ends with it, also when this process is killed."""
     from service.server.processes import GUARD
 
-    command = [sys.executable, "-m", "service.cli", "serve", "--data-dir", str(data), "--port", str(_port())]
+    # -P and a folder of its own: what lies in the working directory (a .env file, say) is no business of the demo's.
+    options = ["--data-dir", str(data.absolute()), "--port", str(_port())]
+    command = [sys.executable, "-P", "-m", "service.cli", "serve", *options]
     guarded = [sys.executable, "-I", "-S", GUARD, str(os.getpid()), *command]
     env = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "BROKER_URL")}
+    data.mkdir(mode=0o700, exist_ok=True)
     with log.open("wb") as errors:
         process = subprocess.Popen(
-            guarded, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=env, start_new_session=True
+            guarded,
+            cwd=data,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
         )
     assert process.stdout is not None
     try:
