@@ -33,6 +33,13 @@ class Diverged(TrainingError):
         super().__init__("diverged", detail)
 
 
+class OutOfMemory(TrainingError):
+    """The device has not the memory that the run needs."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("out_of_memory", detail)
+
+
 class CheckpointMismatch(TrainingError):
     """The checkpoint to resume from belongs to another spec, or is damaged."""
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from snncore import datasets, spec
 from snncore.encoders import encode
-from snncore.errors import Diverged
+from snncore.errors import Diverged, OutOfMemory
 from snncore.events import Checkpoint, Event, Finished, Log, Metric, Progress, Raster, Split, Started, Stopped
 from snncore.networks import Network
 from snncore.streams import stream
@@ -51,7 +51,22 @@ def train(
 
     Raises `snncore.errors.TrainingError`.
     """
-    return _Run(job, resume, should_stop, checkpoint_interval_s).events()
+    try:
+        yield from _Run(job, resume, should_stop, checkpoint_interval_s).events()
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        needed = spec.estimate(job).peak_memory_bytes / 2**30
+        raise OutOfMemory(
+            f"the run needs about {needed:.1f} GiB and did not get it; lower training.batch_size, "
+            "encoding.duration_ms or the number of neurons"
+        ) from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """torch has a type for it on GPUs only; its CPU allocator raises a plain RuntimeError."""
+    on_cpu = "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or on_cpu
 
 
 class _Run:

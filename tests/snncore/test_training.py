@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load
 
 from snncore import train
-from snncore.errors import CheckpointMismatch, DeviceUnavailable, Diverged
+from snncore.errors import CheckpointMismatch, DeviceUnavailable, Diverged, OutOfMemory
 from snncore.events import Checkpoint, Event, Finished, Log, Metric, Progress, Raster, Started, Stopped
 from snncore.presets import get_preset
 from snncore.spec import JobSpec, deep_merge, parse_job_spec
@@ -265,3 +265,13 @@ def test_800_iterations_of_the_softmax_preset_reach_093() -> None:
     document = deep_merge(get_preset("renner/softmax-exp-4").spec, {"training": {"epochs": 4}})
     result = the(Finished, list(train(parse_job_spec(document)))).result
     assert result["metrics"]["test"]["accuracy"] >= 0.93
+
+
+def test_running_out_of_memory_says_what_to_lower() -> None:
+    wanting = tiny_spec(
+        encoding={"duration_ms": 1_000.0},
+        training={"batch_size": 1_000, "final_weights": "last"},
+        architecture={"kind": "feedforward", "layers": [65_536], "readout": {"kind": "leaky"}},
+    )
+    with pytest.raises(OutOfMemory, match=r"training.batch_size"):
+        list(train(wanting))
