@@ -66,7 +66,8 @@ def _idx(name: str) -> NDArray[np.uint8]:
     content = _content(name)
     n_dimensions = content[3]
     sizes = np.frombuffer(content, dtype=">u4", count=n_dimensions, offset=4)
-    return np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * n_dimensions).reshape([int(size) for size in sizes])
+    values = np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * n_dimensions)
+    return values.reshape([int(size) for size in sizes]).copy()  # a view of the bytes would be read-only
 
 
 def _content(name: str) -> bytes:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from snncore.datasets import mnist
 from snncore.spec import JobSpec, deep_merge, parse_job_spec
+
+REAL_MNIST = any(
+    (folder / "mnist" / "train-images-idx3-ubyte.gz").is_file() or (folder / "train-images-idx3-ubyte.gz").is_file()
+    for folder in mnist.data_folders()
+)
 
 TINY: dict[str, Any] = {
     "task": {"kind": "classification"},

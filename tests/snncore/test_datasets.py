@@ -17,11 +17,7 @@ from snncore import datasets
 from snncore.datasets import mnist
 from snncore.errors import DatasetUnavailable
 from snncore.spec import MNIST, Digits, ExponentialVectors
-
-REAL_MNIST = any(
-    (folder / "mnist" / "train-images-idx3-ubyte.gz").is_file() or (folder / "train-images-idx3-ubyte.gz").is_file()
-    for folder in mnist.data_folders()
-)
+from tests.snncore.jobs import REAL_MNIST
 
 
 def test_digits_are_split_without_overlap_and_with_the_classes_in_proportion() -> None:

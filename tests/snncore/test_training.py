@@ -16,7 +16,7 @@ from snncore.errors import CheckpointMismatch, DeviceUnavailable, Diverged, OutO
 from snncore.events import Checkpoint, Event, Finished, Log, Metric, Progress, Raster, Started, Stopped
 from snncore.presets import get_preset
 from snncore.spec import JobSpec, deep_merge, parse_job_spec
-from tests.snncore.jobs import tiny_spec
+from tests.snncore.jobs import REAL_MNIST, tiny_spec
 
 SMALL: dict[str, Any] = {
     "training": {"epochs": 3, "batch_size": 256, "log_every_steps": 2, "gradient_clip_norm": 1.0},
@@ -275,3 +275,12 @@ def test_running_out_of_memory_says_what_to_lower() -> None:
     )
     with pytest.raises(OutOfMemory, match=r"training.batch_size"):
         list(train(wanting))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL_MNIST, reason="NO MNIST HERE: name a folder that holds mnist/ in SPIKESMITH_DATA")
+@pytest.mark.parametrize("name", ["mnist/lsnn", "mnist/feedforward"])
+def test_mnist_presets_learn_from_a_part_of_the_real_data(name: str) -> None:
+    part = {"dataset": {"n_train": 4_000, "n_validation": 500, "n_test": 1_000}, "training": {"epochs": 2}}
+    result = the(Finished, list(train(parse_job_spec(deep_merge(get_preset(name).spec, part))))).result
+    assert result["metrics"]["test"]["accuracy"] > 0.8
