@@ -20,7 +20,7 @@ from snncore.streams import stream
 from snncore.tasks import make_task
 from snncore.training import checkpoints
 from snncore.training.checkpoints import Position, Snapshot
-from snncore.training.environment import choose_device, describe, peak_memory_bytes
+from snncore.training.environment import choose_device, describe
 from snncore.training.evaluation import Evaluation, evaluate, to_device
 from snncore.training.optimiser import (
     clip_gradient,
@@ -30,6 +30,7 @@ from snncore.training.optimiser import (
     rate_loss,
     restore_optimiser,
 )
+from snncore.training.result import confusion_matrix, cost, firing, split_metrics
 from snncore.training.tally import Tally
 
 LoggedSpikes = dict[str, Tensor]
@@ -241,7 +242,17 @@ class _Run:
             return
         yield from self._split_metrics("test", test.tally, epoch=job.training.epochs)
         yield from self._rasters("test", test, epoch=job.training.epochs)
-        yield Finished(self._result(validation, test, step))
+        wall_time_s = self._elapsed()
+        yield Finished(
+            {
+                "metrics": split_metrics(self.position.train, validation, test),
+                "confusion_matrix": confusion_matrix(job, test),
+                "firing": firing(job, test),
+                "cost": cost(job, self.network, test, step, wall_time_s),
+                "environment": describe(job, self.device),
+                "weights": {"kind": job.training.final_weights, "epoch": self.position.best_epoch},
+            }
+        )
 
     # -- pieces of events
 
@@ -332,33 +343,3 @@ class _Run:
                 f"the {what} is {value} at step {self.step}; lower training.optimiser.learning_rate "
                 "or set training.gradient_clip_norm"
             )
-
-    def _result(self, validation: Evaluation | None, test: Evaluation, step: int) -> dict[str, Any]:
-        job, tally = self.job, test.tally
-        metrics = {"train": self.position.train, "test": {"loss": tally.loss, "accuracy": tally.accuracy}}
-        if validation is not None:
-            metrics["validation"] = {"loss": validation.tally.loss, "accuracy": validation.tally.accuracy}
-        elapsed = self._elapsed()
-        fan_out = self.network.fan_out()
-        spikes = {layer: tally.spikes_a_sample(layer) for layer in tally.layers()}
-        return {
-            "metrics": metrics,
-            "confusion_matrix": test.confusion(job.n_outputs) if isinstance(job.task, spec.Classification) else None,
-            "firing": {
-                layer: {
-                    "rate_hz": tally.rate_hz(layer, job.encoding.duration_ms),
-                    "silent_share": tally.silent_share(layer),
-                }
-                for layer in tally.layers()
-                if layer != "input"
-            },
-            "cost": {
-                "wall_time_s": elapsed,
-                "samples_per_s": step * job.training.batch_size / max(elapsed, 1e-9),
-                "spikes_per_sample": spikes,
-                "synaptic_operations_per_sample": sum(n * fan_out[layer] for layer, n in spikes.items()),
-                "peak_memory_bytes": peak_memory_bytes(self.device),
-            },
-            "environment": describe(job, self.device),
-            "weights": {"kind": job.training.final_weights, "epoch": self.position.best_epoch},
-        }

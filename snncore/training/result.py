@@ -1,0 +1,54 @@
+"""What a finished run says of itself. Rates, spikes and operations are those of the test split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from snncore import spec
+from snncore.networks import Network
+from snncore.training.environment import peak_memory_bytes
+from snncore.training.evaluation import Evaluation
+
+
+def split_metrics(
+    train: Mapping[str, float], validation: Evaluation | None, test: Evaluation
+) -> dict[str, dict[str, float]]:
+    """Loss and accuracy by split: of training over its last epoch, of the others with the chosen weights."""
+    evaluated = {"validation": validation, "test": test}
+    return {"train": dict(train)} | {
+        split: {"loss": evaluation.tally.loss, "accuracy": evaluation.tally.accuracy}
+        for split, evaluation in evaluated.items()
+        if evaluation is not None
+    }
+
+
+def confusion_matrix(job: spec.JobSpec, test: Evaluation) -> list[list[int]] | None:
+    """Counts with a row for each class and a column for each answer; None for tasks without classes."""
+    return test.confusion(job.n_outputs) if isinstance(job.task, spec.Classification) else None
+
+
+def firing(job: spec.JobSpec, test: Evaluation) -> dict[str, dict[str, float]]:
+    """Mean rate and the share of neurons that never fired, for each spiking layer."""
+    tally = test.tally
+    return {
+        layer: {
+            "rate_hz": tally.rate_hz(layer, job.encoding.duration_ms),
+            "silent_share": tally.silent_share(layer),
+        }
+        for layer in tally.layers()
+        if layer != "input"
+    }
+
+
+def cost(job: spec.JobSpec, network: Network, test: Evaluation, step: int, wall_time_s: float) -> dict[str, Any]:
+    """Time and memory of the run; spikes a sample, and the synapses that they went through."""
+    fan_out = network.fan_out()
+    spikes = {layer: test.tally.spikes_a_sample(layer) for layer in test.tally.layers()}
+    return {
+        "wall_time_s": wall_time_s,
+        "samples_per_s": step * job.training.batch_size / max(wall_time_s, 1e-9),
+        "spikes_per_sample": spikes,
+        "synaptic_operations_per_sample": sum(n * fan_out[layer] for layer, n in spikes.items()),
+        "peak_memory_bytes": peak_memory_bytes(next(network.parameters()).device),
+    }
