@@ -67,6 +67,9 @@ class Settings(BaseSettings):
 
     # Worker
     slots: int = Field(default=1, ge=1, le=256, description="Jobs that one worker trains at a time.")
+    threads: int | None = Field(
+        default=None, ge=1, le=1024, description="Threads of one trainer; unset: the usable cores shared by the slots."
+    )
     lease_s: Seconds = Field(default=60.0, description="A running job unheard of for so long goes back to the queue.")
     lease_renew_s: Seconds = Field(default=10.0, description="How often a supervisor renews its lease.")
     heartbeat_s: Seconds = Field(default=5.0, description="How often a worker says that it is alive.")

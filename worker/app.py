@@ -59,7 +59,7 @@ def run(settings: Settings) -> int:
         return 2
     configure_logging(settings.log_level)
     database = Database(settings.resolved_database_url, busy_timeout_ms=settings.busy_timeout_ms)
-    threads = threads_per_trainer(settings.slots)
+    threads = settings.threads or threads_per_trainer(settings.slots)
     info = WorkerInfo(
         hostname=socket.gethostname(),
         pid=os.getpid(),

@@ -88,7 +88,7 @@ class Service:
             settings = self.settings = settings.model_copy(update={"broker_url": redis_url(self._redis_dir)})
         self._lock.write({"pid": os.getpid(), "url": self.url, "redis_dir": str(self._redis_dir or "")})
         if self._redis_dir is not None:
-            self._redis = Child("redis", redis_command(self._redis_dir), env={"LC_ALL": "C"})
+            self._redis = Child("redis", redis_command(self._redis_dir), env={**os.environ, "LC_ALL": "C"})
             self._redis.start()
         env = child_environment(settings.model_copy(update={"port": self._listener.getsockname()[1]}))
         lock, fd = self._lock.fd, self._listener.fileno()
