@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     auth: Literal["auto", "on", "off"] = Field(
         default="auto", description="API keys: 'auto' asks for them unless the API listens on loopback only."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least that is logged.")
 
     # Limits of what a client may ask for
     max_body_bytes: int = Field(default=4 * 2**20, ge=1024, description="Largest request body.")

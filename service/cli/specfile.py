@@ -7,7 +7,7 @@ import math
 import re
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +131,7 @@ def _leaves(value: Any, path: str = "") -> Iterable[tuple[str, Any]]:
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
     """`["training.epochs=5", ...]` as one nested mapping. Values are YAML: numbers, true, null, [1, 2], text."""
-    merged: dict[str, Any] = {}
+    changes: dict[str, Any] = {}
     for setting in settings:
         path, separator, text = setting.partition("=")
         parts = path.strip().split(".")
@@ -139,7 +139,7 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
             raise BadFile(f"--set {setting}: write it as path=value, for example training.epochs=5")
         value = parse_yaml(text, f"the value of --set {path}")
         _checked({path: value}, "--set")
-        here = merged
+        here = changes
         for part in parts[:-1]:
             here = here.setdefault(part, {})
             if not isinstance(here, dict):
@@ -147,13 +147,4 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
         if isinstance(here.get(parts[-1]), dict) and not isinstance(value, dict):
             raise BadFile(f"--set {setting}: parts of {path} were set before")
         here[parts[-1]] = value
-    return merged
-
-
-def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `changes` laid over it, mapping by mapping."""
-    result = dict(base)
-    for key, value in changes.items():
-        inner = result.get(key)
-        result[key] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
-    return result
+    return changes

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.specfile import BadFile, load_file, merged, parse_settings
+from service.cli.specfile import BadFile, load_file, parse_settings
 
 
 def write(folder: Path, name: str, text: str) -> str:
@@ -97,9 +97,3 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"name: \xe9\n")
     with pytest.raises(BadFile, match=r"latin\.yaml"):
         load_file(str(tmp_path / "latin.yaml"))
-
-
-def test_changes_go_into_mappings_and_replace_everything_else() -> None:
-    base = {"a": {"b": 1, "c": [1, 2]}, "d": 1}
-    assert merged(base, {"a": {"c": [3]}, "d": {"e": 2}}) == {"a": {"b": 1, "c": [3]}, "d": {"e": 2}}
-    assert base == {"a": {"b": 1, "c": [1, 2]}, "d": 1}
