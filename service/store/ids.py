@@ -22,3 +22,12 @@ def new_id(prefix: str) -> str:
         value = _last = max(value, _last + 1)
     digits = "".join(ALPHABET[value >> shift & 31] for shift in range(5 * (LENGTH - 1), -1, -5))
     return f"{prefix}_{digits}"
+
+
+def is_id(text: str, prefix: str) -> bool:
+    """Whether `text` could be an identifier of that kind. What cannot need not be looked for."""
+    return (
+        len(text) == len(prefix) + 1 + LENGTH
+        and text.startswith(f"{prefix}_")
+        and all(char in ALPHABET for char in text[-LENGTH:])
+    )

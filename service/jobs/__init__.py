@@ -1,0 +1,1 @@
+"""Jobs: submitted, listed, asked to stop, watched."""

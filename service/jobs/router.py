@@ -1,0 +1,226 @@
+"""The routes under /v1/jobs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, BackgroundTasks, Depends, Header, Query, Request, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from service.answers import JSON, json_answer
+from service.auth import Reader, Submitter
+from service.dependencies import (
+    ConfigDep,
+    DatabaseDep,
+    DoorbellDep,
+    JobDep,
+    JsonObject,
+    StrictRoute,
+    Text,
+    known_query_only,
+)
+from service.jobs import service, stream
+from service.jobs.schemas import LABEL_KEY, JobView, LogLine, Result, Validation, log_line_of
+from service.jobs.submission import read_submission
+from service.paging import Cursor, Limit, Page, capped, decode, encode
+from service.problems import problems
+from service.store import events, jobs, metrics
+from service.store.transitions import TERMINAL, State
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute, dependencies=[Depends(known_query_only)])
+
+SUBMISSION: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {JSON: {"schema": {"$ref": "#/components/schemas/JobSubmission"}}},
+    }
+}
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        pattern=r"^[!-~]+$",
+        max_length=255,
+        description="The same key with the same body queues one job, however often it is sent.",
+    ),
+]
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=JobView,
+    responses=problems(
+        409,
+        413,
+        415,
+        422,
+        429,
+        also={
+            201: {
+                "description": "The job was queued, or had been by the same request before.",
+                "headers": {
+                    "Location": {"description": "Where the job is.", "schema": {"type": "string"}},
+                    "Idempotency-Replayed": {
+                        "description": "`true` on an answer that was given before.",
+                        "schema": {"type": "string", "enum": ["true"]},
+                    },
+                },
+            }
+        },
+    ),
+    openapi_extra=SUBMISSION,
+)
+def submit_job(
+    request: Request,
+    body: JsonObject,
+    database: DatabaseDep,
+    config: ConfigDep,
+    doorbell: DoorbellDep,
+    caller: Submitter,
+    tasks: BackgroundTasks,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> JobView:
+    """Queue a job."""
+    submission = read_submission(body, config)
+    job, new = service.submit(database, config, caller, submission, body, idempotency_key)
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    if new:
+        # After the answer: the job is safe in its row, and a broker that is slow or away is not the client's business.
+        tasks.add_task(doorbell.ring, job.id)
+    else:
+        response.headers["Idempotency-Replayed"] = "true"
+    return job
+
+
+@router.post("/validate", response_model=Validation, responses=problems(413, 415, 422), openapi_extra=SUBMISSION)
+def validate_job(body: JsonObject, config: ConfigDep, caller: Reader) -> Validation:
+    """Check a job without queueing it: the resolved spec, what it will cost, and what to think about."""
+    submission = read_submission(body, config)
+    return Validation(spec=submission.spec, estimate=submission.estimate, warnings=submission.warnings)
+
+
+_LABEL_FILTER = LABEL_KEY.removesuffix("$") + r"(:[^\x00]{0,255})?$"
+
+
+@router.get("", response_model=Page[JobView], responses=problems(422))
+def list_jobs(
+    database: DatabaseDep,
+    caller: Reader,
+    state: Annotated[list[State] | None, Query(description="Any of these.", max_length=8)] = None,
+    label: Annotated[
+        list[Annotated[str, Query(pattern=_LABEL_FILTER)]] | None,
+        Query(description="`key` or `key:value`; all of them must hold.", max_length=20, examples=[["study:1"]]),
+    ] = None,
+    preset: Annotated[Text | None, Query(description="Made from this preset.")] = None,
+    sweep: Annotated[Text | None, Query(description="Part of this sweep.")] = None,
+    q: Annotated[Text | None, Query(description="In the name or preset, or the beginning of the id.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[JobView]:
+    """Jobs, newest first."""
+    place = decode("jobs", cursor, [str])
+    filters = jobs.Filters(
+        states=state or (),
+        labels=[_label_filter(one) for one in label or ()],
+        preset=preset,
+        sweep=sweep,
+        text=q,
+    )
+    limit = capped(limit)
+    with database.read() as session:
+        found = jobs.list_jobs(session, filters, before=str(place[0]) if place else None, limit=limit + 1)
+        page = service.views(session, found[:limit])
+    return Page(items=page, next_cursor=encode("jobs", [page[-1].id]) if len(found) > limit else None)
+
+
+def _label_filter(text: str) -> tuple[str, str | None]:
+    key, colon, value = text.partition(":")
+    return key, value if colon else None
+
+
+@router.get("/{job_id}", response_model=JobView, responses=problems(404, 422))
+def show_job(request: Request, job: JobDep, database: DatabaseDep, caller: Reader) -> Response:
+    """One job."""
+    with database.read() as session:
+        return json_answer(request, service.view(session, job), final=job.state in TERMINAL)
+
+
+@router.delete("/{job_id}", status_code=204, responses=problems(404, 409, 422))
+def delete_job(job: JobDep, database: DatabaseDep, caller: Submitter) -> Response:
+    """Remove a job that has ended, with all that it stored."""
+    with database.write() as session:
+        jobs.remove(session, job.id)
+    return Response(status_code=204)
+
+
+@router.post("/{job_id}/cancel", status_code=202, response_model=JobView, responses=problems(404, 409, 422))
+def cancel_job(job: JobDep, database: DatabaseDep, caller: Submitter) -> JobView:
+    """Stop a job for good: a running one at its next batch, with a checkpoint; any other at once."""
+    with database.write() as session:
+        jobs.cancel(session, job.id)
+        return service.view(session, jobs.get(session, job.id))
+
+
+@router.post("/{job_id}/pause", status_code=202, response_model=JobView, responses=problems(404, 409, 422))
+def pause_job(job: JobDep, database: DatabaseDep, caller: Submitter) -> JobView:
+    """Stop a job for now, with a checkpoint, and give its worker back."""
+    with database.write() as session:
+        jobs.pause(session, job.id)
+        return service.view(session, jobs.get(session, job.id))
+
+
+@router.post("/{job_id}/resume", status_code=202, response_model=JobView, responses=problems(404, 409, 422))
+def resume_job(
+    job: JobDep, database: DatabaseDep, doorbell: DoorbellDep, caller: Submitter, tasks: BackgroundTasks
+) -> JobView:
+    """Go on with a paused, cancelled or failed job from its last checkpoint."""
+    with database.write() as session:
+        jobs.resume(session, job.id)
+        view = service.view(session, jobs.get(session, job.id))
+    tasks.add_task(doorbell.ring, job.id)
+    return view
+
+
+@router.get(
+    "/{job_id}/events",
+    response_class=EventSourceResponse,
+    responses=problems(
+        404, 422, also={200: {"description": "`state`, `progress`, `metric`, `raster`, `checkpoint` and `log`."}}
+    ),
+)
+async def follow_job(
+    job: JobDep,
+    database: DatabaseDep,
+    config: ConfigDep,
+    caller: Reader,
+    last_event_id: Annotated[
+        int, Header(ge=0, le=2**31 - 1, description="Go on behind this event, as browsers do by themselves.")
+    ] = 0,
+) -> AsyncIterator[ServerSentEvent]:
+    """The job's history and then its news, until it has ended. The `id` of an event is its number."""
+    async for event in stream.follow(database, job.id, last_event_id, config.sse_poll_s):
+        yield event
+
+
+@router.get("/{job_id}/logs", response_model=Page[LogLine], responses=problems(404, 422))
+def list_log_lines(
+    job: JobDep, database: DatabaseDep, caller: Reader, limit: Limit = 50, cursor: Cursor = None
+) -> Page[LogLine]:
+    """The trainer's log lines, newest first."""
+    place = decode("logs", cursor, [int])
+    limit = capped(limit)
+    with database.read() as session:
+        found = events.before(session, job.id, int(place[0]) if place else None, limit + 1, "log")
+    page = [log_line_of(event) for event in found[:limit]]
+    return Page(items=page, next_cursor=encode("logs", [page[-1].seq]) if len(found) > limit else None)
+
+
+@router.get("/{job_id}/result", response_model=Result, responses=problems(404, 409, 422))
+def show_result(request: Request, job: JobDep, database: DatabaseDep, caller: Reader) -> Response:
+    """What a job came to, once it has ended."""
+    with database.read() as session:
+        series = metrics.list_series(session, job.id)
+    return json_answer(request, service.result_of(job, series), final=True)

@@ -1,0 +1,130 @@
+"""What can be done with jobs, between the routes and the store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from service.auth import Caller
+from service.jobs.schemas import JobView, Reference, Result, view_of
+from service.jobs.submission import Submission
+from service.problems import FieldProblem, Problem
+from service.settings import Settings
+from service.store import idempotency, jobs, metrics
+from service.store.engine import Database
+from service.store.idempotency import Reservation
+from service.store.tables import Job, MetricSeries
+from service.store.transitions import TERMINAL
+from snncore.presets import UnknownPreset, get_preset
+
+
+def views(session: Session, found: list[Job]) -> list[JobView]:
+    """Jobs with their labels and summaries, in three queries however many they are."""
+    ids = [job.id for job in found]
+    labels = jobs.labels_of(session, ids)
+    series = metrics.series_of_jobs(session, ids)
+    return [view_of(job, labels[job.id], series[job.id]) for job in found]
+
+
+def view(session: Session, job: Job) -> JobView:
+    return views(session, [job])[0]
+
+
+def submit(
+    database: Database,
+    settings: Settings,
+    caller: Caller,
+    submission: Submission,
+    body: Mapping[str, Any],
+    idempotency_key: str | None,
+) -> tuple[JobView, bool]:
+    """Queue a job, or find the one that the same request queued before. Answers whether it is new."""
+    if idempotency_key is None:
+        with database.write() as session:
+            return _create(session, settings, caller, submission), True
+    scope = caller.idempotency_scope
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    with database.write() as session:
+        reservation = idempotency.reserve(session, scope, idempotency_key, digest, settings.idempotency_ttl_s)
+    if reservation.outcome != "mine":
+        return _earlier_answer(reservation), False
+    try:
+        with database.write() as session:
+            made = _create(session, settings, caller, submission)
+            idempotency.answer(session, scope, idempotency_key, made.id, made.model_dump(mode="json"))
+            return made, True
+    except BaseException:
+        with database.write() as session:
+            idempotency.release(session, scope, idempotency_key)
+        raise
+
+
+def _create(session: Session, settings: Settings, caller: Caller, submission: Submission) -> JobView:
+    if jobs.count_queued(session, caller.key_id) >= settings.max_queued_jobs:
+        detail = f"The limit max_queued_jobs = {settings.max_queued_jobs} is reached: wait until some have started."
+        raise Problem(429, "too_many_queued_jobs", detail, headers={"Retry-After": "30"})
+    job = jobs.create(
+        session,
+        spec=submission.spec,
+        name=submission.name,
+        labels=submission.labels,
+        preset=submission.preset,
+        api_key_id=caller.key_id,
+        warnings=submission.warnings,
+    )
+    return view(session, job)
+
+
+def _earlier_answer(reservation: Reservation) -> JobView:
+    if reservation.outcome == "answered":
+        return JobView.model_validate(reservation.response)
+    loc: list[str | int] = ["header", "Idempotency-Key"]
+    if reservation.outcome == "other_body":
+        msg = "was used for a request with another body; take a new key"
+        error = FieldProblem(loc=loc, msg=msg, type="idempotency_mismatch")
+        raise Problem(422, "idempotency_mismatch", f"Idempotency-Key: {msg}.", errors=[error])
+    detail = "A request with this Idempotency-Key is being answered right now; ask again in a moment."
+    raise Problem(409, "idempotency_in_flight", detail, headers={"Retry-After": "1"})
+
+
+def result_of(job: Job, series: list[MetricSeries]) -> Result:
+    """The result of a job that has ended; 409 while it has not."""
+    if job.state not in TERMINAL:
+        detail = f"Job {job.id} is {job.state}; it has a result once it is succeeded, failed or cancelled."
+        raise Problem(409, "job_not_finished", detail)
+    stored = dict(job.result or {})
+    final: dict[str, Any] = stored.pop("metrics", None) or {}
+    if job.result is None:
+        for one in series:
+            final.setdefault(one.split, {})[one.name] = one.last
+    known = {name: stored.pop(name, None) for name in ("confusion_matrix", "firing", "cost", "environment")}
+    reference = _reference(job, final)
+    return Result(job_id=job.id, state=job.state, metrics=final, reference=reference, **known, **stored)
+
+
+def _reference(job: Job, final: Mapping[str, Any]) -> Reference | None:
+    if job.preset is None:
+        return None
+    try:
+        preset = get_preset(job.preset)
+    except UnknownPreset:  # it was there when the job was queued, by an older version
+        return None
+    published, ceiling = preset.published, preset.ceiling
+    if published is None:
+        return None
+    value = (final.get(published.split) or {}).get(published.metric)
+    return Reference(
+        preset=preset.name,
+        metric=published.metric,
+        split=published.split,
+        published=published.value,
+        source=published.source,
+        ceiling=None if ceiling is None else ceiling.value,
+        value=value,
+        difference=None if value is None else value - published.value,
+        same_spec=job.spec == preset.parse().model_dump(mode="json"),
+    )

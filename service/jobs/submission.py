@@ -1,0 +1,124 @@
+"""From the body of a request to a job that may be queued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from service.jobs.schemas import Estimate, Naming, PresetJob
+from service.problems import FieldProblem, Problem
+from service.settings import Settings
+from snncore.presets import Preset, UnknownPreset, get_preset
+from snncore.spec import JobSpec, SpecError, deep_merge, estimate, parse_job_spec, warnings_about
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A job that passed every test short of the queue's."""
+
+    name: str | None
+    labels: dict[str, str]
+    preset: str | None
+    spec: dict[str, Any]
+    """Resolved."""
+    estimate: Estimate
+    warnings: list[str]
+
+
+def read_submission(body: Mapping[str, Any], settings: Settings) -> Submission:
+    """The job that a body describes; 422 with every problem found."""
+    if "preset" in body:
+        request = _preset_job(body)
+        preset = _preset(request.preset)
+        document = deep_merge(preset.spec, request.overrides)
+        return _priced(request, preset.name, _parse(document, request.overrides, []), settings)
+    own = {key: body[key] for key in ("name", "labels") if key in body}
+    document = {key: value for key, value in body.items() if key not in own}
+    naming, problems = _naming(own)
+    return _priced(naming, None, _parse(document, {}, problems), settings)
+
+
+def _naming(own: Mapping[str, Any]) -> tuple[Naming, list[FieldProblem]]:
+    try:
+        return Naming.model_validate(own), []
+    except ValidationError as error:
+        return Naming(), _problems_of(error)
+
+
+def _preset_job(body: Mapping[str, Any]) -> PresetJob:
+    try:
+        return PresetJob.model_validate(body)
+    except ValidationError as error:
+        problems = _problems_of(error)
+        for problem in problems:
+            if problem.type == "extra_forbidden":
+                problem.msg = "is not known beside a preset; changes to its spec go into `overrides`"
+        raise _refusal(problems) from None
+
+
+def _preset(name: str) -> Preset:
+    try:
+        return get_preset(name)
+    except UnknownPreset as error:
+        raise _refusal([FieldProblem(loc=["preset"], msg=str(error.args[0]), type="unknown_preset")]) from None
+
+
+def _parse(document: dict[str, Any], overrides: Mapping[str, Any], others: list[FieldProblem]) -> JobSpec:
+    try:
+        spec = parse_job_spec(document)
+    except SpecError as error:
+        problems = [
+            FieldProblem(loc=_as_written(problem.loc, overrides), msg=problem.msg, type=problem.type)
+            for problem in error.problems
+        ]
+        raise _refusal([*others, *problems]) from None
+    if others:
+        raise _refusal(others)
+    return spec
+
+
+def _as_written(loc: tuple[str | int, ...], overrides: Mapping[str, Any]) -> list[str | int]:
+    """The place of a problem in the body: under `overrides` where it came from there."""
+    return ["overrides", *loc] if loc and loc[0] in overrides else list(loc)
+
+
+def _problems_of(error: ValidationError) -> list[FieldProblem]:
+    found = []
+    for one in error.errors(include_url=False, include_input=False, include_context=False):
+        loc = [step for step in one["loc"] if step != "[key]"]
+        found.append(FieldProblem(loc=loc, msg=one["msg"], type=one["type"]))
+    return found
+
+
+def _refusal(problems: list[FieldProblem]) -> Problem:
+    shown = "; ".join(f"{'.'.join(map(str, problem.loc)) or 'spec'}: {problem.msg}" for problem in problems[:5])
+    more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+    return Problem(422, "invalid_spec", shown + more, errors=problems)
+
+
+def _priced(naming: Naming, preset: str | None, spec: JobSpec, settings: Settings) -> Submission:
+    cost = Estimate(**asdict(estimate(spec)))
+    if problems := list(_over_limits(cost, settings)):
+        raise Problem(422, "limit_exceeded", "; ".join(problem.msg for problem in problems), errors=problems)
+    return Submission(
+        name=naming.name,
+        labels=dict(naming.labels),
+        preset=preset,
+        spec=spec.model_dump(mode="json"),
+        estimate=cost,
+        warnings=warnings_about(spec),
+    )
+
+
+def _over_limits(cost: Estimate, settings: Settings) -> Iterable[FieldProblem]:
+    for quantity, limit, advice in (
+        ("peak_memory_bytes", "max_peak_memory_bytes", "take a smaller batch_size, network or duration_ms"),
+        ("steps", "max_total_steps", "take fewer epochs or a larger batch_size"),
+    ):
+        asked, most = getattr(cost, quantity), getattr(settings, limit)
+        if asked > most:
+            msg = f"the estimated {quantity} of {asked} is over the limit {limit} = {most}; {advice}"
+            yield FieldProblem(loc=["estimate", quantity], msg=msg, type="limit_exceeded")

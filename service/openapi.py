@@ -1,0 +1,50 @@
+"""The OpenAPI document: what the routes say, and what is true of all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from service.presets.job_schema import submission_components
+from service.problems import ProblemDetails, problem_response
+
+OPEN = frozenset({"/healthz", "/readyz"})
+"""Paths that answer without a key."""
+WITHOUT_STORE = OPEN | {"/v1/presets", "/v1/presets/{name}", "/v1/schema/job", "/metrics", "/v1/jobs/validate"}
+
+CACHED = {"description": "You have it already.", "headers": {"ETag": {"schema": {"type": "string"}}}}
+
+
+def build(app: FastAPI, *, auth_required: bool) -> dict[str, Any]:
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas |= submission_components()
+    problem = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= problem.pop("$defs")
+    schemas["ProblemDetails"] = problem
+    if auth_required:
+        bearer = {"type": "http", "scheme": "bearer", "description": "An API key."}
+        document["components"]["securitySchemes"] = {"bearer": bearer}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            _complete(path, operation, auth_required)
+    return document
+
+
+def _complete(path: str, operation: dict[str, Any], auth_required: bool) -> None:
+    """What the middleware and the dependencies of all routes may answer."""
+    responses = operation["responses"]
+    if auth_required and path not in OPEN:
+        operation["security"] = [{"bearer": []}]
+        responses["401"] = problem_response(401)
+        responses["403"] = problem_response(403)
+    if path not in WITHOUT_STORE or (auth_required and path not in OPEN):
+        responses.setdefault("503", problem_response(503))
+    responses.setdefault("413", problem_response(413))
+    for status, response in responses.items():
+        if status != "default":
+            headers = response.setdefault("headers", {})
+            headers["X-Request-ID"] = {"description": "Names the request.", "schema": {"type": "string"}}
+    operation["responses"] = dict(sorted(responses.items()))

@@ -1,0 +1,1 @@
+"""Recorded spikes, in whatever form a reader wants them."""
