@@ -14,6 +14,9 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
+STANDARD_ERROR = 2
+"""Where children write all they say: standard output is for the address, which scripts read."""
+
 GUARD = str(Path(__file__).with_name("guard.py"))
 FIRST_BACKOFF_S = 0.2
 MAX_BACKOFF_S = 10.0
@@ -25,12 +28,19 @@ class Child:
     """One child process and its restarts."""
 
     def __init__(
-        self, name: str, command: Sequence[str], env: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()
+        self,
+        name: str,
+        command: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
+        *,
+        quiet: bool = False,
     ) -> None:
         self.name = name
         self._command = [sys.executable, "-I", "-S", GUARD, str(os.getpid()), *command]
         self._env = env
         self._pass_fds = tuple(pass_fds)
+        self._stdout = subprocess.DEVNULL if quiet else STANDARD_ERROR
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
         self._restart_at: float | None = None
@@ -57,6 +67,7 @@ class Child:
             self._command,
             env=None if self._env is None else dict(self._env),
             stdin=subprocess.DEVNULL,
+            stdout=self._stdout,
             start_new_session=True,
             pass_fds=self._pass_fds,
         )

@@ -46,8 +46,8 @@ def make_socket_dir() -> Path:
     )
 
 
-def redis_command(directory: Path) -> list[str]:
-    """The command that serves `directory/redis.sock` in the foreground."""
+def redis_command(directory: Path, log: Path) -> list[str]:
+    """The command that serves `directory/redis.sock` in the foreground; what it has to say goes to `log`."""
     return [
         find_redis_server(),
         *("--port", "0"),
@@ -57,6 +57,7 @@ def redis_command(directory: Path) -> list[str]:
         *("--appendonly", "no"),
         *("--maxmemory-policy", "noeviction"),
         *("--dir", str(directory)),
+        *("--logfile", str(log)),
         *("--loglevel", "warning"),
         *("--daemonize", "no"),
     ]

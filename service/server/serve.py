@@ -88,12 +88,14 @@ class Service:
             settings = self.settings = settings.model_copy(update={"broker_url": redis_url(self._redis_dir)})
         self._lock.write({"pid": os.getpid(), "url": self.url, "redis_dir": str(self._redis_dir or "")})
         if self._redis_dir is not None:
-            self._redis = Child("redis", redis_command(self._redis_dir), env={**os.environ, "LC_ALL": "C"})
+            self._redis = Child(
+                "redis", redis_command(self._redis_dir, settings.home / "redis.log"), env={**os.environ, "LC_ALL": "C"}
+            )
             self._redis.start()
         env = child_environment(settings.model_copy(update={"port": self._listener.getsockname()[1]}))
         lock, fd = self._lock.fd, self._listener.fileno()
         self._api = Child("api", api_command(fd), env, pass_fds=(fd, lock))
-        self._worker = Child("worker", worker_command(), env, pass_fds=(lock,))
+        self._worker = Child("worker", worker_command(), env, pass_fds=(lock,), quiet=True)
         self._api.start()
         self._worker.start()
 

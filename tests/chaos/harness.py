@@ -69,6 +69,7 @@ class Service:
         self.database = Database(database_url or f"sqlite:///{home / 'spikesmith.db'}", busy_timeout_ms=30_000)
         self.log = home.with_suffix(".log")
         self._serve: subprocess.Popen[bytes] | None = None
+        self._redis_dirs: set[str] = set()
 
     # -- coming and going
 
@@ -87,8 +88,10 @@ class Service:
     def _ready(self) -> bool:
         assert self._serve is not None
         assert self._serve.poll() is None, self.log.read_text()
-        if not self._notes().get("url"):
+        notes = self._notes()
+        if not notes.get("url"):
             return False
+        self._redis_dirs.add(notes["redis_dir"])
         with self.client() as client:
             return client.is_ready()
 
@@ -138,7 +141,11 @@ class Service:
 
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
-            return process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == self.mark
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            if process.name() == "redis-server":  # it writes its title over its environment
+                return any(directory in " ".join(process.cmdline()) for directory in self._redis_dirs)
+            return process.environ().get(MARK) == self.mark
         except psutil.Error:
             return False
 
@@ -146,8 +153,7 @@ class Service:
         """The running process of a role."""
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                command = process.cmdline()
-                if command and ROLES[role] in (*command, Path(command[0]).name) and self._is_ours(process):
+                if ROLES[role] in (process.name(), *process.cmdline()) and self._is_ours(process):
                     return process
         return None
 
