@@ -154,8 +154,7 @@ def _service(data: Path, log: Path) -> Iterator[str]:
     assert process.stdout is not None
     try:
         with out.status("starting the service"):
-            first = process.stdout.readline().decode()
-        address = re.search(r"http://\S+", first)
+            address = re.search(r"http://\S+", process.stdout.readline().decode())
         if address is None:
             last = log.read_text(errors="replace").strip().splitlines()[-3:]
             raise DemoFailed("\n".join(["the service did not start:", *last, f"(the whole log is in {log})"]))
