@@ -72,16 +72,19 @@ def watch(job_id: JobId, as_json: Json = False, url: Url = DEFAULT) -> None:
 
 def list_jobs(
     state: Annotated[str | None, typer.Option(help="Only jobs in this state.")] = None,
-    label: Annotated[str | None, typer.Option(metavar="KEY=VALUE", help="Only jobs with this label.")] = None,
+    label: Annotated[str | None, typer.Option(metavar="KEY[=VALUE]", help="Only jobs with this label.")] = None,
     preset: Annotated[str | None, typer.Option(help="Only jobs of this preset.")] = None,
-    query: Annotated[str | None, typer.Option("--query", "-q", help="Only jobs whose name contains this.")] = None,
+    query: Annotated[
+        str | None, typer.Option("--query", "-q", help="Only jobs with this in their name or preset.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Show at most so many.")] = 20,
     as_json: Json = False,
     url: Url = DEFAULT,
 ) -> None:
     """List jobs, newest first."""
     with connect(url) as client:
-        found = client.jobs(state=state, label=label, preset=preset, q=query, page_size=min(limit, 100))
+        wanted = None if label is None else label.replace("=", ":", 1)
+        found = client.jobs(state=state, label=wanted, preset=preset, q=query, page_size=min(limit, 100))
         jobs = [job for job, _ in zip(found, range(limit), strict=False)]
     if as_json:
         print_json([job.raw for job in jobs])

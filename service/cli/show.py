@@ -63,9 +63,11 @@ def outcome(result: dict[str, Any]) -> None:
         out.print(grid)
     reference = result.get("reference")
     if reference:
-        difference = reference.get("difference")
-        by = f" (here {difference:+.4g})" if isinstance(difference, int | float) else ""
-        out.print(f"published: {number(reference.get('published') or reference.get('value'))}{by}")
+        ours = reference.get("difference")
+        by = f", this run {ours:+.4g} off it" if ours is not None else ""
+        changed = "" if reference.get("same_spec", True) else " (the spec was changed)"
+        where = f"{reference['split']} {reference['metric']}"
+        out.print(f"published {escape(where)}: {number(reference['published'])}{by}{changed}")
     firing: dict[str, dict[str, float]] = result.get("firing") or {}
     for layer, activity in firing.items():
         silent = activity.get("silent_share")

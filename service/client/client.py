@@ -117,7 +117,7 @@ class Client:
         q: str | None = None,
         page_size: int | None = None,
     ) -> Iterator[Job]:
-        """All jobs that fit, newest first; pages are fetched as they are needed."""
+        """All jobs that fit, newest first; pages are fetched as they are needed. `label` is `key` or `key:value`."""
         params = {"state": state, "label": label, "preset": preset, "q": q, "limit": page_size}
         return (Job.of(item) for item in self._pages("/v1/jobs", params))
 
