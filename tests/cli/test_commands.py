@@ -51,7 +51,8 @@ def running(service: Served, spikesmith: Spikesmith, spec_file: str) -> Iterator
     with Client(service.url) as client:
         next(event for event in client.events(job_id) if event.type == "progress")
         yield job_id
-        if not client.job(job_id).is_terminal:
+        left = [job.id for state in ("queued", "running", "paused") for job in client.jobs(state=state)]
+        if job_id in left:
             client.cancel(job_id)
             client.wait(job_id, timeout_s=60)
 
