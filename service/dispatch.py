@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Self
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -21,6 +22,20 @@ class Doorbell:
     def __init__(self, database: Database, broker_url: str | None) -> None:
         self._database = database
         self._app: Celery | None = None if broker_url is None else make_celery(broker_url)
+        if self._app is not None:
+            # Who rings is answering a request: one try. A consumer waits for its broker instead.
+            self._app.conf.broker_transport_options |= {"max_retries": 0, "interval_start": 0, "interval_max": 0}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back the connections to the broker."""
+        if self._app is not None:
+            self._app.close()
 
     def ring(self, job_id: str) -> bool:
         """False if the broker or the store is away: the row stays as it is, and the sweep rings again."""

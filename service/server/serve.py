@@ -14,8 +14,11 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from alembic.util import CommandError
+from sqlalchemy.exc import SQLAlchemyError
+
 from service.migrate import upgrade
-from service.server.api import api_command, listen, url_of, worker_command
+from service.server.api import CannotListen, api_command, listen, url_of, worker_command
 from service.server.environment import child_environment
 from service.server.lock import HomeLock
 from service.server.orphans import adopt_orphans, children, end_orphans, reap
@@ -42,15 +45,19 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     Raises `HomeInUse`, `CannotListen`, `RedisNotFound` or `CannotStart` with a text for the user.
     """
     home = settings.home.expanduser().absolute()
-    listener = listen(settings)
     lock = HomeLock(home, patience_s=settings.shutdown_grace_s + settings.kill_grace_s)
     remove_socket_dir(lock.read().get("redis_dir"))
+    try:
+        listener = listen(settings)
+    except CannotListen:
+        lock.release()
+        raise
     service = Service(settings.model_copy(update={"home": home}), listener, lock)
     stop = threading.Event()
     handled = {number: signal.signal(number, lambda *_: stop.set()) for number in stop_signals()}
     adopt_orphans()
     try:
-        upgrade(settings.resolved_database_url)
+        prepare_database(service.settings.resolved_database_url)
         service.start()
         if service.wait_ready(stop):
             announce(service.url)
@@ -60,6 +67,15 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         lock.release()
         for number, handler in handled.items():
             signal.signal(number, handler)
+
+
+def prepare_database(url: str) -> None:
+    """Bring the database to this version's tables."""
+    try:
+        upgrade(url)
+    except (SQLAlchemyError, CommandError, ValueError) as error:
+        reason = getattr(error, "orig", None) or error
+        raise CannotStart(f"the database cannot be brought to this version: {reason}") from error
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:
