@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.markup import escape
 from rich.panel import Panel
@@ -92,9 +93,8 @@ def _report(url: str, job: Job, result: dict[str, Any], pictures: list[Path]) ->
         f"\nThe network reads [bold green]{accuracy:.1%}[/] of the digits it has never seen{took} (guessing: 10 %).\n"
     )
     show.outcome(result)
-    out.print("\nPictures")
-    for path in pictures:
-        out.print(f"  [bold]{escape(str(path))}[/]")
+    curve, raster = (f"[bold]{escape(str(path))}[/]" for path in pictures)
+    out.print(f"\nPictures\n  {curve}  how it learned\n  {raster}  one digit, as the spikes of all neurons")
     out.print("\nThe same over HTTP, while the service runs")
     for part in ("", "/result", "/metrics/accuracy?split=validation", "/rasters", "/checkpoints/best"):
         out.print(f"  {url}/v1/jobs/{job.id}{part}")
@@ -114,10 +114,12 @@ def _draw(client: Client, job: Job, folder: Path) -> list[Path]:
     if not infos:
         raise DemoFailed("the job recorded no raster of a test digit")
     panels = [(info, client.spikes(job.id, info.id)) for info in infos]
-    title = f"The network reads a {infos[0].label}" + (
-        "" if infos[0].prediction == infos[0].label else f" as a {infos[0].prediction}"
-    )
-    pictures.save(pictures.raster(panels, title), raster_path)
+    label, prediction = infos[0].label, infos[0].prediction
+    title = f"A handwritten {label}, in spikes" if label == prediction else f"A {label}, taken for a {prediction}"
+    first, spikes = panels[0]
+    # One input neuron a pixel: how often each fired is the digit.
+    pixels = np.bincount(spikes.neurons, minlength=first.n_neurons).reshape(8, 8)
+    pictures.save(pictures.raster(panels, title, pixels, "input spikes\nin each pixel"), raster_path)
     return [curve_path, raster_path]
 
 

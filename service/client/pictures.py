@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.client.models import Curve, RasterInfo, Spikes
 
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = {"train": "#8da0b3", "validation": "#1f6feb", "test": "#d1495b"}
-INK = "#24292f"
+BLUE, GREY, INK = "#1f6feb", "#57606a", "#24292f"
+COLOURS = {"train": "#8da0b3", "validation": BLUE, "test": "#d1495b"}
 DPI = 150
+PANEL_INCHES = 1.15
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -46,27 +48,49 @@ def learning_curves(curves: Sequence[Curve], title: str) -> Figure:
     return figure
 
 
-def raster(panels: Sequence[tuple[RasterInfo, Spikes]], title: str) -> Figure:
-    """The spikes of one sample, a panel a layer on a common time axis, first layer at the bottom."""
+def raster(
+    panels: Sequence[tuple[RasterInfo, Spikes]], title: str, image: NDArray[Any] | None = None, caption: str = ""
+) -> Figure:
+    """The spikes of one sample, a panel a layer on a common time axis, first layer at the bottom.
+
+    `image` is drawn beside the first layer: what the sample looks like.
+    """
     if not panels:
         raise ValueError("there are no rasters to draw")
-    heights = [np.clip(info.n_neurons / 60, 0.7, 3.0) for info, _ in panels][::-1]
-    figure = _figure(8.0, 1.2 + 1.15 * sum(heights))
-    rows: Any = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-    for axes, (info, spikes) in zip(rows[::-1], panels, strict=True):
-        # Each spike fills its step and its neuron's row as far as the panel has room.
-        height = min(6.0, max(0.8, 72 * 1.15 * heights[0] / info.n_neurons))
-        axes.scatter(spikes.times_ms, spikes.neurons, s=height**2, marker="|", linewidths=0.9, color=INK)
-        axes.set_ylim(-0.5, info.n_neurons - 0.5)
-        axes.set_xlim(0, info.n_steps * info.dt_ms)
-        axes.set_ylabel(info.layer, fontsize=9)
-        rate_hz = 1e3 * info.n_spikes / (info.n_neurons * info.n_steps * info.dt_ms)
-        text = f"{info.n_neurons} neurons, {rate_hz:.0f} Hz"
-        axes.text(1.0, 1.02, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=8, color="#57606a")
-        _plain(axes)
-    rows[-1].set_xlabel("time (ms)")
+    heights = [float(np.clip(info.n_neurons / 60, 0.9, 3.0)) for info, _ in panels][::-1]
+    figure = _figure(8.0 if image is None else 10.0, 1.2 + PANEL_INCHES * sum(heights))
+    widths = [1.0] if image is None else [4.0, 1.0]
+    grid = figure.add_gridspec(len(panels), len(widths), height_ratios=heights, width_ratios=widths)
+    first: Axes | None = None
+    for index, (info, spikes) in enumerate(panels):
+        row = len(panels) - 1 - index
+        axes = figure.add_subplot(grid[row, 0], sharex=first)
+        _draw_spikes(axes, info, spikes, 72 * PANEL_INCHES * heights[row])
+        axes.tick_params(labelbottom=first is None)
+        first = first or axes
+    assert first is not None
+    first.set_xlabel("time (ms)")
+    if image is not None:
+        beside = figure.add_subplot(grid[-1, 1])
+        beside.imshow(image, cmap="Blues", aspect="equal")
+        beside.set_title(caption, fontsize=8, color=GREY)
+        beside.set_axis_off()
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
     return figure
+
+
+def _draw_spikes(axes: Axes, info: RasterInfo, spikes: Spikes, height_pt: float) -> None:
+    # A mark as high as a neuron's row, but never too small to be seen.
+    mark_pt = float(np.clip(0.9 * height_pt / info.n_neurons, 3.5, 9.0))
+    colour = GREY if info.layer == "input" else BLUE
+    axes.scatter(spikes.times_ms, spikes.neurons, s=mark_pt**2, marker="|", linewidths=1.3, color=colour)
+    axes.set_ylim(-0.5, info.n_neurons - 0.5)
+    axes.set_xlim(-0.5 * info.dt_ms, (info.n_steps - 0.5) * info.dt_ms)
+    axes.set_ylabel(f"{info.layer} neuron", fontsize=9)
+    rate_hz = 1e3 * info.n_spikes / (info.n_neurons * info.n_steps * info.dt_ms)
+    text = f"{info.n_neurons} neurons, {info.n_spikes:,} spikes, {rate_hz:.0f} Hz on average"
+    axes.set_title(text, loc="right", fontsize=8, color=GREY)
+    _plain(axes)
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -47,11 +47,20 @@ def test_each_metric_has_a_panel_and_each_split_a_line() -> None:
 def test_a_raster_has_a_panel_a_layer_with_the_first_at_the_bottom_and_every_spike() -> None:
     panels = [(info("input", 64, 2), spikes((0.0, 0), (39.0, 63))), (info("hidden", 120, 1), spikes((5.0, 7)))]
     figure = pictures.raster(panels, "title")
-    top, bottom = figure.axes
-    assert [top.get_ylabel(), bottom.get_ylabel()] == ["hidden", "input"]
+    bottom, top = figure.axes
+    assert [top.get_ylabel(), bottom.get_ylabel()] == ["hidden neuron", "input neuron"]
+    assert top.get_position().y0 > bottom.get_position().y0
     assert np.asarray(bottom.collections[0].get_offsets()).tolist() == [[0, 0], [39, 63]]
     assert np.asarray(top.collections[0].get_offsets()).tolist() == [[5, 7]]
-    assert bottom.get_xlim() == (0, 40)
+    assert bottom.get_xlim() == top.get_xlim() == (-0.5, 39.5)
+
+
+def test_what_the_sample_looks_like_stands_beside_its_input() -> None:
+    image = np.arange(64).reshape(8, 8)
+    figure = pictures.raster([(info("input", 64, 1), spikes((0.0, 0)))], "title", image, "a digit")
+    drawn = figure.axes[-1]
+    assert np.array_equal(drawn.images[0].get_array(), image)
+    assert drawn.get_title() == "a digit"
 
 
 def test_a_silent_layer_can_be_drawn(tmp_path: Path) -> None:
