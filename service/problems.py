@@ -162,10 +162,8 @@ _DESCRIPTIONS = {
 
 def problems(*statuses: int, also: Mapping[int, dict[str, Any]] | None = None) -> dict[int | str, dict[str, Any]]:
     """The `responses=` of a route that may answer with these errors, and `also` with these."""
-    responses: dict[int | str, dict[str, Any]] = {status: problem_response(status) for status in statuses}
-    for status, response in (also or {}).items():
-        responses[status] = response
-    return responses
+    own: Mapping[int, dict[str, Any]] = also or {}
+    return {status: own[status] if status in own else problem_response(status) for status in (*statuses, *own)}
 
 
 def problem_response(status: int) -> dict[str, Any]:

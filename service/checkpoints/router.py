@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from service.answers import Tag, bytes_answer, json_answer, not_modified
 from service.auth import Reader
 from service.dependencies import DatabaseDep, JobDep, StrictRoute, known_query_only
-from service.paging import Cursor, Limit, Page, capped, decode, encode
+from service.paging import Limit, Page, capped, cursor_of, decode_text, encode
 from service.problems import Problem, printable, problems
 from service.store import checkpoints
 from service.store.transitions import TERMINAL
@@ -40,16 +40,20 @@ class CheckpointView(BaseModel):
 
 @router.get("", response_model=Page[CheckpointView], responses=problems(404, 422))
 def list_checkpoints(
-    request: Request, job: JobDep, database: DatabaseDep, caller: Reader, limit: Limit = 50, cursor: Cursor = None
+    caller: Reader,
+    request: Request,
+    job: JobDep,
+    database: DatabaseDep,
+    limit: Limit = 50,
+    cursor: Annotated[str | None, cursor_of("c")] = None,
 ) -> Response:
     """The weights that are stored, newest first."""
-    place = decode("checkpoints", cursor, [str])
+    before = decode_text(cursor)
     limit = capped(limit)
     with database.read() as session:
-        before = str(place[0]) if place else None
         found = checkpoints.list_checkpoints(session, job.id, before=before, limit=limit + 1)
     page = [CheckpointView.model_validate(row, from_attributes=True) for row in found[:limit]]
-    more = encode("checkpoints", [page[-1].id]) if len(found) > limit else None
+    more = encode("c", page[-1].id) if len(found) > limit else None
     return json_answer(request, Page[CheckpointView](items=page, next_cursor=more), final=job.state in TERMINAL)
 
 
@@ -71,11 +75,11 @@ def list_checkpoints(
     ),
 )
 def download_checkpoint(
+    caller: Reader,
     request: Request,
     job: JobDep,
     which: Annotated[str, Path(description="`best`, `last`, or the number of an epoch.", examples=["best"])],
     database: DatabaseDep,
-    caller: Reader,
 ) -> Response:
     """Weights as safetensors."""
     with database.read() as session:

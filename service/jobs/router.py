@@ -23,7 +23,7 @@ from service.dependencies import (
 from service.jobs import service, stream
 from service.jobs.schemas import LABEL_KEY, JobView, LogLine, Result, Validation, log_line_of
 from service.jobs.submission import read_submission
-from service.paging import Cursor, Limit, Page, capped, decode, encode
+from service.paging import Limit, Page, capped, cursor_of, decode_number, decode_text, encode
 from service.problems import problems
 from service.store import events, jobs, metrics
 from service.store.transitions import TERMINAL, State
@@ -73,12 +73,12 @@ IdempotencyKey = Annotated[
     openapi_extra=SUBMISSION,
 )
 def submit_job(
+    caller: Submitter,
     request: Request,
     body: JsonObject,
     database: DatabaseDep,
     config: ConfigDep,
     doorbell: DoorbellDep,
-    caller: Submitter,
     tasks: BackgroundTasks,
     response: Response,
     idempotency_key: IdempotencyKey = None,
@@ -96,7 +96,7 @@ def submit_job(
 
 
 @router.post("/validate", response_model=Validation, responses=problems(413, 415, 422), openapi_extra=SUBMISSION)
-def validate_job(body: JsonObject, config: ConfigDep, caller: Reader) -> Validation:
+def validate_job(caller: Reader, body: JsonObject, config: ConfigDep) -> Validation:
     """Check a job without queueing it: the resolved spec, what it will cost, and what to think about."""
     submission = read_submission(body, config)
     return Validation(spec=submission.spec, estimate=submission.estimate, warnings=submission.warnings)
@@ -107,8 +107,8 @@ _LABEL_FILTER = LABEL_KEY.removesuffix("$") + r"(:[^\x00]{0,255})?$"
 
 @router.get("", response_model=Page[JobView], responses=problems(422))
 def list_jobs(
-    database: DatabaseDep,
     caller: Reader,
+    database: DatabaseDep,
     state: Annotated[list[State] | None, Query(description="Any of these.", max_length=8)] = None,
     label: Annotated[
         list[Annotated[str, Query(pattern=_LABEL_FILTER)]] | None,
@@ -118,10 +118,10 @@ def list_jobs(
     sweep: Annotated[Text | None, Query(description="Part of this sweep.")] = None,
     q: Annotated[Text | None, Query(description="In the name or preset, or the beginning of the id.")] = None,
     limit: Limit = 50,
-    cursor: Cursor = None,
+    cursor: Annotated[str | None, cursor_of("j")] = None,
 ) -> Page[JobView]:
     """Jobs, newest first."""
-    place = decode("jobs", cursor, [str])
+    before = decode_text(cursor)
     filters = jobs.Filters(
         states=state or (),
         labels=[_label_filter(one) for one in label or ()],
@@ -131,9 +131,9 @@ def list_jobs(
     )
     limit = capped(limit)
     with database.read() as session:
-        found = jobs.list_jobs(session, filters, before=str(place[0]) if place else None, limit=limit + 1)
+        found = jobs.list_jobs(session, filters, before=before, limit=limit + 1)
         page = service.views(session, found[:limit])
-    return Page(items=page, next_cursor=encode("jobs", [page[-1].id]) if len(found) > limit else None)
+    return Page(items=page, next_cursor=encode("j", page[-1].id) if len(found) > limit else None)
 
 
 def _label_filter(text: str) -> tuple[str, str | None]:
@@ -142,14 +142,14 @@ def _label_filter(text: str) -> tuple[str, str | None]:
 
 
 @router.get("/{job_id}", response_model=JobView, responses=problems(404, 422))
-def show_job(request: Request, job: JobDep, database: DatabaseDep, caller: Reader) -> Response:
+def show_job(caller: Reader, request: Request, job: JobDep, database: DatabaseDep) -> Response:
     """One job."""
     with database.read() as session:
         return json_answer(request, service.view(session, job), final=job.state in TERMINAL)
 
 
 @router.delete("/{job_id}", status_code=204, responses=problems(404, 409, 422))
-def delete_job(job: JobDep, database: DatabaseDep, caller: Submitter) -> Response:
+def delete_job(caller: Submitter, job: JobDep, database: DatabaseDep) -> Response:
     """Remove a job that has ended, with all that it stored."""
     with database.write() as session:
         jobs.remove(session, job.id)
@@ -157,7 +157,7 @@ def delete_job(job: JobDep, database: DatabaseDep, caller: Submitter) -> Respons
 
 
 @router.post("/{job_id}/cancel", status_code=202, response_model=JobView, responses=problems(404, 409, 422))
-def cancel_job(job: JobDep, database: DatabaseDep, caller: Submitter) -> JobView:
+def cancel_job(caller: Submitter, job: JobDep, database: DatabaseDep) -> JobView:
     """Stop a job for good: a running one at its next batch, with a checkpoint; any other at once."""
     with database.write() as session:
         jobs.cancel(session, job.id)
@@ -165,7 +165,7 @@ def cancel_job(job: JobDep, database: DatabaseDep, caller: Submitter) -> JobView
 
 
 @router.post("/{job_id}/pause", status_code=202, response_model=JobView, responses=problems(404, 409, 422))
-def pause_job(job: JobDep, database: DatabaseDep, caller: Submitter) -> JobView:
+def pause_job(caller: Submitter, job: JobDep, database: DatabaseDep) -> JobView:
     """Stop a job for now, with a checkpoint, and give its worker back."""
     with database.write() as session:
         jobs.pause(session, job.id)
@@ -174,7 +174,11 @@ def pause_job(job: JobDep, database: DatabaseDep, caller: Submitter) -> JobView:
 
 @router.post("/{job_id}/resume", status_code=202, response_model=JobView, responses=problems(404, 409, 422))
 def resume_job(
-    job: JobDep, database: DatabaseDep, doorbell: DoorbellDep, caller: Submitter, tasks: BackgroundTasks
+    caller: Submitter,
+    job: JobDep,
+    database: DatabaseDep,
+    doorbell: DoorbellDep,
+    tasks: BackgroundTasks,
 ) -> JobView:
     """Go on with a paused, cancelled or failed job from its last checkpoint."""
     with database.write() as session:
@@ -192,10 +196,10 @@ def resume_job(
     ),
 )
 async def follow_job(
+    caller: Reader,
     job: JobDep,
     database: DatabaseDep,
     config: ConfigDep,
-    caller: Reader,
     last_event_id: Annotated[
         int, Header(ge=0, le=2**31 - 1, description="Go on behind this event, as browsers do by themselves.")
     ] = 0,
@@ -207,19 +211,23 @@ async def follow_job(
 
 @router.get("/{job_id}/logs", response_model=Page[LogLine], responses=problems(404, 422))
 def list_log_lines(
-    job: JobDep, database: DatabaseDep, caller: Reader, limit: Limit = 50, cursor: Cursor = None
+    caller: Reader,
+    job: JobDep,
+    database: DatabaseDep,
+    limit: Limit = 50,
+    cursor: Annotated[str | None, cursor_of("l")] = None,
 ) -> Page[LogLine]:
     """The trainer's log lines, newest first."""
-    place = decode("logs", cursor, [int])
+    before = decode_number(cursor)
     limit = capped(limit)
     with database.read() as session:
-        found = events.before(session, job.id, int(place[0]) if place else None, limit + 1, "log")
+        found = events.before(session, job.id, before, limit + 1, "log")
     page = [log_line_of(event) for event in found[:limit]]
-    return Page(items=page, next_cursor=encode("logs", [page[-1].seq]) if len(found) > limit else None)
+    return Page(items=page, next_cursor=encode("l", page[-1].seq) if len(found) > limit else None)
 
 
 @router.get("/{job_id}/result", response_model=Result, responses=problems(404, 409, 422))
-def show_result(request: Request, job: JobDep, database: DatabaseDep, caller: Reader) -> Response:
+def show_result(caller: Reader, request: Request, job: JobDep, database: DatabaseDep) -> Response:
     """What a job came to, once it has ended."""
     with database.read() as session:
         series = metrics.list_series(session, job.id)

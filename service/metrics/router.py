@@ -11,8 +11,8 @@ from service.auth import Reader
 from service.dependencies import DatabaseDep, JobDep, StrictRoute, Text, known_query_only
 from service.metrics.formats import as_arrow, as_csv
 from service.metrics.schemas import Curve, Series, series_of
-from service.paging import Cursor, Limit, Page, capped, decode, encode
-from service.problems import Problem, invalid, printable, problems
+from service.paging import Limit, Page, capped, cursor_of, decode, encode
+from service.problems import Problem, printable, problems
 from service.store import metrics
 from service.store.tables import MetricSeries
 from service.store.transitions import TERMINAL
@@ -25,26 +25,27 @@ router = APIRouter(
 )
 
 FORMATS = {"json": JSON, "csv": CSV, "arrow": ARROW}
+SPLITS = ("train", "validation", "test")
 Step = Annotated[int | None, Query(ge=0, le=2**63 - 1)]
 
 
 @router.get("", response_model=Page[Series], responses=problems(404, 422))
 def list_series(
+    caller: Reader,
     request: Request,
     job: JobDep,
     database: DatabaseDep,
-    caller: Reader,
     limit: Limit = 50,
-    cursor: Cursor = None,
+    cursor: Annotated[str | None, cursor_of("m")] = None,
 ) -> Response:
     """The curves of a job in figures, by name and split."""
-    place = decode("metrics", cursor, [str, str])
+    key = decode(cursor)
     limit = capped(limit)
     with database.read() as session:
-        after = (str(place[0]), str(place[1])) if place else None
+        after = None if key is None else (key[0], key[1] if len(key) > 1 else "")
         found = metrics.list_series(session, job.id, after=after, limit=limit + 1)
     page = [series_of(row) for row in found[:limit]]
-    more = encode("metrics", [page[-1].name, page[-1].split]) if len(found) > limit else None
+    more = encode("m", page[-1].name, page[-1].split) if len(found) > limit else None
     return json_answer(request, Page[Series](items=page, next_cursor=more), final=job.state in TERMINAL)
 
 
@@ -54,12 +55,14 @@ def list_series(
     responses=problems(404, 406, 416, 422, also={200: {"content": {CSV: {"schema": {"type": "string"}}, ARROW: {}}}}),
 )
 def show_curve(
+    caller: Reader,
     request: Request,
     job: JobDep,
     name: str,
     database: DatabaseDep,
-    caller: Reader,
-    split: Annotated[Text | None, Query(description="Needed where a name has several.")] = None,
+    split: Annotated[
+        Text | None, Query(description="Left out: the first of train, validation and test that has the series.")
+    ] = None,
     first: Annotated[Step, Query(alias="from", description="First step.")] = None,
     last: Annotated[Step, Query(alias="to", description="Last step.")] = None,
     max_points: Annotated[
@@ -97,12 +100,10 @@ def _final(state: str) -> bool:
 
 
 def _one(name: str, split: str | None, found: list[MetricSeries]) -> MetricSeries:
-    """The series of that name and split; the split may be left out where there is only one."""
+    """The series of that name and split; without a split that of the first one that has it."""
     if split is not None:
         found = [row for row in found if row.split == split]
     if not found:
         of_split = f" of the split {printable(split)!r}" if split is not None else ""
         raise Problem(404, "series_not_found", f"The job has no series {printable(name)!r}{of_split}.")
-    if len(found) > 1:
-        raise invalid(["query", "split"], f"is needed: {', '.join(row.split for row in found)}", "missing")
-    return found[0]
+    return min(found, key=lambda row: (SPLITS.index(row.split) if row.split in SPLITS else len(SPLITS), row.split))

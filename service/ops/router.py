@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from service.auth import Reader
 from service.dependencies import ConfigDep, DatabaseDep, StrictRoute, known_query_only
 from service.ops.checks import run_checks
-from service.paging import Cursor, Limit, Page, capped, decode, encode
+from service.paging import Limit, Page, capped, cursor_of, decode_text, encode
 from service.problems import problems
 from service.store import workers
 from service.store.types import utcnow
@@ -80,22 +80,26 @@ def show_readiness(database: DatabaseDep, config: ConfigDep) -> Response:
     response_class=Response,
     responses=problems(422, also={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}),
 )
-def show_figures(request: Request, caller: Reader) -> Response:
+def show_figures(caller: Reader, request: Request) -> Response:
     """Figures for Prometheus: jobs by state, age of the queue, workers, requests and their durations."""
     return Response(request.app.state.figures.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 @router.get("/v1/workers", response_model=Page[WorkerView], responses=problems(422))
 def list_workers(
-    database: DatabaseDep, config: ConfigDep, caller: Reader, limit: Limit = 50, cursor: Cursor = None
+    caller: Reader,
+    database: DatabaseDep,
+    config: ConfigDep,
+    limit: Limit = 50,
+    cursor: Annotated[str | None, cursor_of("w")] = None,
 ) -> Page[WorkerView]:
     """Workers heard of lately and what they train, newest first."""
-    place = decode("workers", cursor, [str])
+    before = decode_text(cursor)
     limit = capped(limit)
     with database.read() as session:
         alive = workers.list_alive(session, utcnow(), config.worker_timeout_s)
         held = workers.jobs_of_workers(session)
-    alive = [worker for worker in alive if place is None or worker.id < str(place[0])]
+    alive = [worker for worker in alive if before is None or worker.id < before]
     page = [
         WorkerView(
             id=worker.id,
@@ -110,4 +114,4 @@ def list_workers(
         )
         for worker in alive[:limit]
     ]
-    return Page(items=page, next_cursor=encode("workers", [page[-1].id]) if len(alive) > limit else None)
+    return Page(items=page, next_cursor=encode("w", page[-1].id) if len(alive) > limit else None)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from service.answers import Tag, json_answer, not_modified
 from service.auth import Reader
 from service.dependencies import StrictRoute, known_query_only
-from service.paging import Cursor, Limit, Page, capped, decode, encode
+from service.paging import Limit, Page, capped, cursor_of, decode_text, encode
 from service.presets.job_schema import job_schema
 from service.problems import Problem, printable, problems
 from snncore.presets import Preset, Published, UnknownPreset, get_preset, list_presets
@@ -40,18 +40,20 @@ class PresetView(BaseModel):
 
 
 @router.get("/presets", response_model=Page[PresetView], responses=problems(422))
-def index_presets(request: Request, caller: Reader, limit: Limit = 50, cursor: Cursor = None) -> Response:
+def index_presets(
+    caller: Reader, request: Request, limit: Limit = 50, cursor: Annotated[str | None, cursor_of("p")] = None
+) -> Response:
     """All presets, by name."""
-    place = decode("presets", cursor, [str])
+    after = decode_text(cursor)
     limit = capped(limit)
-    found = [preset for preset in list_presets() if place is None or preset.name > str(place[0])]
+    found = [preset for preset in list_presets() if after is None or preset.name > after]
     page = [_view(preset) for preset in found[:limit]]
-    more = encode("presets", [page[-1].name]) if len(found) > limit else None
+    more = encode("p", page[-1].name) if len(found) > limit else None
     return json_answer(request, Page[PresetView](items=page, next_cursor=more), final=True)
 
 
 @router.get("/presets/{name:path}", response_model=PresetView, responses=problems(404, 422))
-def show_preset(request: Request, name: Annotated[str, Path(examples=["digits/lsnn"])], caller: Reader) -> Response:
+def show_preset(caller: Reader, request: Request, name: Annotated[str, Path(examples=["digits/lsnn"])]) -> Response:
     """One preset."""
     try:
         preset = get_preset(name)
@@ -61,7 +63,7 @@ def show_preset(request: Request, name: Annotated[str, Path(examples=["digits/ls
 
 
 @router.get("/schema/job", responses=problems(422, also={200: {"description": "JSON Schema, draft 2020-12."}}))
-def show_job_schema(request: Request, caller: Reader) -> dict[str, Any]:
+def show_job_schema(caller: Reader, request: Request) -> dict[str, Any]:
     """The JSON Schema of a job spec."""
     schema = job_schema()
     tag = Tag.of(schema)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from service.answers import ARROW, JSON, NPZ, PNG, SVG, Tag, bytes_answer, json_answer, negotiate, not_modified
 from service.auth import Reader
 from service.dependencies import ConfigDep, DatabaseDep, JobDep, StrictRoute, Text, known_query_only
-from service.paging import Cursor, Limit, Page, capped, decode, encode
+from service.paging import Limit, Page, capped, cursor_of, decode_text, encode
 from service.problems import Problem, printable, problems
 from service.rasters import formats, pictures
 from service.rasters.schemas import (
@@ -42,28 +42,27 @@ RasterId = Annotated[str, Path(description="Of the raster, from the list.")]
 
 @router.get("", response_model=Page[RasterView], responses=problems(404, 422))
 def list_rasters(
+    caller: Reader,
     request: Request,
     job: JobDep,
     database: DatabaseDep,
-    caller: Reader,
     epoch: Annotated[int | None, Query(ge=0, le=2**31 - 1)] = None,
     split: Annotated[Text | None, Query()] = None,
     layer: Annotated[Text | None, Query()] = None,
     sample: Annotated[int | None, Query(ge=0, le=2**63 - 1)] = None,
     id: Annotated[Text | None, Query()] = None,
     limit: Limit = 50,
-    cursor: Cursor = None,
+    cursor: Annotated[str | None, cursor_of("r")] = None,
 ) -> Response:
     """The rasters that were recorded, newest first."""
-    place = decode("rasters", cursor, [str])
+    before = decode_text(cursor)
     limit = capped(limit)
     filters = {"epoch": epoch, "split": split, "layer": layer, "sample": sample, "id": id}
     asked = {name: value for name, value in filters.items() if value is not None}
     with database.read() as session:
-        before = str(place[0]) if place else None
         found = rasters.list_rasters(session, job.id, filters=asked, before=before, limit=limit + 1)
     page = [view_of(row) for row in found[:limit]]
-    more = encode("rasters", [page[-1].id]) if len(found) > limit else None
+    more = encode("r", page[-1].id) if len(found) > limit else None
     return json_answer(request, Page[RasterView](items=page, next_cursor=more), final=job.state in TERMINAL)
 
 
@@ -86,12 +85,12 @@ def list_rasters(
     ),
 )
 def show_raster(
+    caller: Reader,
     request: Request,
     job: JobDep,
     raster_id: RasterId,
     database: DatabaseDep,
     config: ConfigDep,
-    caller: Reader,
     from_ms: FromMs = None,
     to_ms: ToMs = None,
     neurons: NeuronSelection = None,
@@ -125,12 +124,12 @@ def show_raster(
 
 @router.get("/{raster_id}/rates", response_model=Rates, responses=problems(404, 422))
 def show_rates(
+    caller: Reader,
     request: Request,
     job: JobDep,
     raster_id: RasterId,
     database: DatabaseDep,
     config: ConfigDep,
-    caller: Reader,
     bin_ms: Annotated[
         float, Query(gt=0, allow_inf_nan=False, description="Width of the bins, rounded to whole time steps.")
     ] = 10.0,

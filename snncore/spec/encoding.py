@@ -11,7 +11,8 @@ from snncore.spec.base import Part, PositiveMs, UnitCount
 
 class _Encoding(Part):
     duration_ms: PositiveMs = Field(description="How long a sample is presented.")
-    dt_ms: float = Field(default=1.0, gt=0, le=1e4, description="Time step of the simulation.")
+    # A picosecond at least, so that the number of steps is one: duration_ms / 5e-324 would be infinite.
+    dt_ms: float = Field(default=1.0, ge=1e-9, le=1e4, description="Time step of the simulation.")
 
     @property
     def n_steps(self) -> int:
