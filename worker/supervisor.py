@@ -106,9 +106,9 @@ class Supervisor:
                 else:
                     state = None
             except AttemptSuperseded:
-                # Either the trainer has just written its end, or the lease was lost to another attempt.
+                # Either the trainer has just written its end and goes, or the lease was lost to another attempt.
                 if process.wait(settings.kill_grace_s) is None:
-                    logger.warning("taken over, ending its trainer", extra={"job": attempt.job_id})
+                    logger.warning("not its attempt any more, ending the trainer", extra={"job": attempt.job_id})
                 return False
             except StoreUnavailable as error:
                 logger.warning("the store does not answer, trying again: %s", error)

@@ -142,8 +142,16 @@ def main(argv: list[str]) -> int:
 
     settings = get_settings()
     database = Database(settings.resolved_database_url, busy_timeout_ms=settings.busy_timeout_ms)
-    return run_attempt(Attempt(database, argv[0], int(argv[1])), stop, settings, snncore_train)
+    try:
+        return run_attempt(Attempt(database, argv[0], int(argv[1])), stop, settings, snncore_train)
+    finally:
+        database.close()
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Everything is written. Taking the interpreter with torch in it apart takes more than a second, in which the slot
+    # would stand idle, and a driver that crashes then would look like a crash of the job.
+    os._exit(code)

@@ -34,8 +34,11 @@ def tiny_spec(spec: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Shared by the tests that leave it running."""
-    with running(Service(tmp_path_factory.mktemp("shared") / "home")) as shared:
+    """Shared by the tests that leave it running. What it finds in the place of MNIST is not MNIST."""
+    folder = tmp_path_factory.mktemp("shared")
+    (folder / "data").mkdir()
+    (folder / "data" / "train-images-idx3-ubyte").write_bytes(b"not MNIST")
+    with running(Service(folder / "home", SPIKESMITH_DATA=str(folder / "data"))) as shared:
         yield shared
 
 

@@ -35,7 +35,8 @@ ROLES = {
 QUICK = {
     # The same bits need the same number of threads; one gets along with whatever else the machine does.
     "SPIKESMITH_THREADS": "1",
-    "SPIKESMITH_CHECKPOINT_INTERVAL_S": "0.4",
+    "SPIKESMITH_SLOTS": "2",
+    "SPIKESMITH_CHECKPOINT_INTERVAL_S": "1",
     "SPIKESMITH_FLUSH_S": "0.05",
     "SPIKESMITH_SUPERVISE_S": "0.05",
     "SPIKESMITH_SWEEP_S": "0.3",

@@ -14,7 +14,7 @@ BATCHES = 5 * BATCHES_AN_EPOCH
 
 def before_the_first_checkpoint(service: Service, job_id: str) -> None:
     """The training has begun, and nothing of it is saved."""
-    until(lambda: service.events(job_id, "log"), what="a training that begins")
+    until(lambda: service.events(job_id, "log"), pause_s=0.01, what="a training that begins")
     assert service.last_checkpoint(job_id) is None
 
 
