@@ -34,7 +34,7 @@ def check_broker(settings: Settings) -> str | None:
     options = {"socket_timeout": BROKER_TIMEOUT_S, "socket_connect_timeout": BROKER_TIMEOUT_S}
     redis = settings.broker_url.startswith("redis")
     try:
-        with Connection(  # type: ignore[no-untyped-call]
+        with Connection(
             settings.broker_url,
             connect_timeout=BROKER_TIMEOUT_S,
             transport_options=options if redis else {},
