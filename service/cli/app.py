@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import typer
 
 from service.cli import demo, doctor, jobs, keys, presets, rasters, running
-from service.cli.output import ExitCode, complain
+from service.cli.output import ExitCode, complain, program
 from service.client import ServiceError, ServiceUnreachable
 
 app = typer.Typer(
@@ -33,12 +33,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except ServiceUnreachable as error:
-        complain(str(error), hint="Start it with `spikesmith serve`, or name another address with --url.")
+        complain(str(error), hint=f"Start it with `{program()} serve`, or name another address with --url.")
         return ExitCode.UNREACHABLE
     except ServiceError as error:
         hint = ""
         if error.status in (401, 403):
-            hint = "Put a key into SPIKESMITH_API_KEY; `spikesmith keys create NAME` on the server makes one."
+            hint = f"Put a key into SPIKESMITH_API_KEY; `{program()} keys create NAME` on the server makes one."
         complain(error.detail, [(e.field, e.msg) for e in error.errors], hint=hint)
         return ExitCode.UNREACHABLE if error.status >= 500 else ExitCode.USAGE
     except BrokenPipeError:

@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.panel import Panel
 
 from service.cli import show
-from service.cli.output import ExitCode, complain, duration, out
+from service.cli.output import ExitCode, complain, duration, out, program
 from service.cli.watching import follow
 from service.client import DEFAULT_URL, Client, Job, RasterInfo
 
@@ -54,7 +54,12 @@ def demo(
     """Train a spiking network on handwritten digits from start to end, and look at it."""
     panel = Panel(INTRODUCTION, title="[bold]Spikesmith[/]", border_style="cyan", padding=(1, 2))
     out.print(panel, width=min(out.width, 100), soft_wrap=False)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "data").mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        complain(f"cannot make a folder for the results: {error}", hint="--out names another one.")
+        raise typer.Exit(ExitCode.USAGE) from error
     try:
         accuracy = _run(folder)
     except DemoFailed as error:
@@ -70,7 +75,7 @@ def _run(folder: Path) -> float:
     with _service(data, folder / "service.log") as url, Client(url, patience_s=30) as client:
         out.print(f"[green]✓[/] service is up at {url} [dim](API, worker, SQLite, a private Redis)[/]")
         job = client.submit(preset=PRESET, name="demo")
-        out.print(f'[green]✓[/] job sent: POST {url}/v1/jobs [dim]{{"preset": "{PRESET}"}}[/] -> {job.id}\n')
+        out.print(f'[green]✓[/] job sent: POST /v1/jobs [dim]{{"preset": "{PRESET}"}}[/] -> {job.id}\n')
         follow(client, job, out)
         job = client.job(job.id)
         if job.state != "succeeded":
@@ -79,10 +84,10 @@ def _run(folder: Path) -> float:
         result = client.result(job.id)
         pictures = _draw(client, job, folder)
         _report(url, job, result, pictures)
-    out.print(
-        f"[green]✓[/] service stopped. The job is kept: [bold]spikesmith serve --data-dir {data}[/] shows it again,"
-    )
-    out.print("  [bold]spikesmith presets[/] what else there is to train, and README.md how to send jobs of your own.")
+    me = escape(program())
+    out.print("[green]✓[/] service stopped. To go on:")
+    out.print(f"  [bold]{me} serve --data-dir {escape(str(data))}[/]  starts it again, with this job in it")
+    out.print(f"  [bold]{me} presets[/]  then lists what else there is to train; README.md says how to send your own")
     return float(result["metrics"]["test"]["accuracy"])
 
 
@@ -142,7 +147,6 @@ def _service(data: Path, log: Path) -> Iterator[str]:
     command = [sys.executable, "-P", "-m", "service.cli", "serve", *options]
     guarded = [sys.executable, "-I", "-S", GUARD, str(os.getpid()), *command]
     env = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "BROKER_URL")}
-    data.mkdir(mode=0o700, exist_ok=True)
     with log.open("wb") as errors:
         process = subprocess.Popen(
             guarded,

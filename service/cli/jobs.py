@@ -20,6 +20,7 @@ from service.cli.output import (
     err,
     out,
     print_json,
+    program,
     state_text,
     table,
 )
@@ -61,7 +62,7 @@ def submit(
             print_json(job.raw)
         else:
             out.print(job.id)
-            err.print(f"[dim]watch it with[/] spikesmith watch {job.id}")
+            err.print(f"[dim]watch it with[/] {escape(program())} watch {job.id}")
 
 
 def watch(job_id: JobId, as_json: Json = False, url: Url = DEFAULT) -> None:
@@ -190,8 +191,9 @@ def _watch(client: Client, job: Job, as_json: bool) -> None:
     try:
         follow(client, job)
     except KeyboardInterrupt:
-        err.print(f"\nThe job goes on without you. Come back with [bold]spikesmith watch {job.id}[/],")
-        err.print(f"or stop it with [bold]spikesmith cancel {job.id}[/].")
+        me = escape(program())
+        err.print(f"\nThe job goes on without you. Come back with [bold]{me} watch {job.id}[/],")
+        err.print(f"or stop it with [bold]{me} cancel {job.id}[/].")
         raise typer.Exit(ExitCode.DONE) from None
     job = client.job(job.id)
     if as_json:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import IntEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -48,6 +50,18 @@ Url = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print what the API returned.")]
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
 DEFAULT = DEFAULT_URL
+
+
+def program() -> str:
+    """What the user types to run this command: its path where the plain name would not find it."""
+    ours = Path(sys.executable).with_name("spikesmith")
+    found = shutil.which("spikesmith")
+    if not ours.exists() or (found is not None and Path(found) == ours):
+        return "spikesmith"
+    try:
+        return str(ours.relative_to(Path.cwd()))
+    except ValueError:
+        return str(ours)
 
 
 def connect(url: str) -> Client:
