@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.client import sse
-from service.client.errors import ClientError, ServiceUnreachable
+from service.client.errors import ClientError, ServiceError, ServiceUnreachable
 from service.client.models import (
     TERMINAL,
     CheckpointInfo,
@@ -170,11 +170,13 @@ class Client:
                     last_answer = time.monotonic()
                 if ended or (received == 0 and self.job(job_id).is_terminal):
                     return
-            except (httpx.TransportError, ServiceUnreachable) as error:
+            except (httpx.TransportError, ClientError) as error:
+                if isinstance(error, ServiceError) and error.status != httpx.codes.SERVICE_UNAVAILABLE:
+                    raise
                 if received:
                     last_answer = time.monotonic()
                 if time.monotonic() + pause > last_answer + reconnect_s:
-                    if isinstance(error, ServiceUnreachable):
+                    if isinstance(error, ClientError):
                         raise
                     raise ServiceUnreachable(self.url, describe(error)) from error
             time.sleep(pause)

@@ -61,6 +61,12 @@ def test_a_service_that_does_not_come_back_ends_the_stream_with_an_error() -> No
             next(events)
 
 
+def test_a_service_that_is_busy_for_a_moment_does_not_end_the_stream() -> None:
+    busy = Answer(503, '{"code": "store_busy"}', {"Retry-After": "1"})
+    with scripted([stream(RUNNING), busy, stream(SUCCEEDED)]) as server, Client(server.url) as client:
+        assert [event.seq for event in client.events("job_1")] == [1, 3]
+
+
 def test_an_unknown_job_is_no_reason_to_reconnect() -> None:
     with scripted([Answer(404, '{"code": "job_not_found"}')]) as server, Client(server.url) as client:
         with pytest.raises(ServiceError):
