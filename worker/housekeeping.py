@@ -19,7 +19,6 @@ from worker.registration import Registration
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.25
-SLOW_WRITE_S = 1.0
 FORGET_AFTER_TIMEOUTS = 10
 """A worker's row is kept for a while after it counts as gone, for people who look for it."""
 
@@ -60,7 +59,7 @@ class Housekeeping:
             now = time.monotonic()
             try:
                 if now >= beat_at:
-                    self._beat()
+                    self._registration.beat()
                     beat_at = now + settings.heartbeat_s
                 if now >= sweep_at:
                     self.reap()
@@ -69,19 +68,10 @@ class Housekeeping:
                     sweep_at = now + settings.sweep_s
             except StoreUnavailable as error:
                 logger.warning("the store does not answer, trying again: %s", error)
-                self._distrust_leases()
+                # While the store was locked or away nobody could renew a lease: the living get time to do so first.
+                self._trust_leases_from = time.monotonic() + 2 * settings.lease_renew_s
             except Exception:
                 logger.exception("housekeeping failed, going on")
-
-    def _beat(self) -> None:
-        began = time.monotonic()
-        self._registration.beat()
-        if time.monotonic() - began > SLOW_WRITE_S:
-            self._distrust_leases()
-
-    def _distrust_leases(self) -> None:
-        """While the store was locked or away nobody could renew a lease: the living get time to do so first."""
-        self._trust_leases_from = time.monotonic() + 2 * self._settings.lease_renew_s
 
     def reap(self) -> None:
         """Take jobs back from workers that are gone, and forget those."""

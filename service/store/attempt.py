@@ -6,6 +6,7 @@ attempt that lost its job is refused with `AttemptSuperseded`. So a trainer that
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from service.store import checkpoints, events, metrics, rasters
 from service.store.engine import Database
-from service.store.errors import AttemptSuperseded, IllegalTransition, JobNotFound
+from service.store.errors import AttemptSuperseded, IllegalTransition, JobNotFound, StoreBusy
 from service.store.rows import CheckpointRow, LogRow, MetricRow, RasterRow, RecordBatch
 from service.store.tables import Checkpoint, Job
 from service.store.transitions import ACTIVE, State, lock_job, move
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 DEFAULT_MAX_CRASHES = 3
+SLOW_LOCK_S = 1.0
 StopReason = Literal["cancel", "pause", "shutdown"]
 
 
@@ -213,17 +215,24 @@ def _abandon(session: Session, job: Job, code: str, detail: str, max_crashes: in
 
 
 def reap_expired(db: Database, now: datetime, max_crashes: int = DEFAULT_MAX_CRASHES) -> list[str]:
-    """Take jobs back from attempts whose lease ran out. Answers the jobs that were taken back."""
+    """Take jobs back from attempts whose lease ran out. Answers the jobs that were taken back.
+
+    Raises `StoreBusy` if it had to wait long for a job: its holder may have waited as long to renew the lease, and
+    gets the chance to do so now.
+    """
     expired = (Job.state.in_(ACTIVE), Job.lease_expires_at < now)
     with db.read() as session:
         candidates = list(session.scalars(select(Job.id).where(*expired)))
     reaped = []
     for job_id in candidates:
+        began = time.monotonic()
         with db.write() as session:
             try:
                 job = lock_job(session, job_id)
             except JobNotFound:
                 continue
+            if time.monotonic() - began > SLOW_LOCK_S:
+                raise StoreBusy(f"job {job_id} was locked by somebody else for {time.monotonic() - began:.1f} s")
             if job.state not in ACTIVE or job.lease_expires_at is None or job.lease_expires_at >= now:
                 continue
             detail = f"Worker {job.lease_owner} was not heard of until its lease on attempt {job.attempt} ran out."

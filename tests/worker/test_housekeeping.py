@@ -10,9 +10,11 @@ from sqlalchemy import update
 from service.dispatch import Doorbell
 from service.settings import Settings
 from service.store import jobs, queue, workers
-from service.store.attempt import claim
+from service.store.attempt import SLOW_LOCK_S, claim
 from service.store.engine import Database
+from service.store.errors import StoreBusy
 from service.store.tables import Job, Worker
+from service.store.transitions import lock_job
 from service.store.types import utcnow
 from worker.housekeeping import Housekeeping
 from worker.registration import Registration, WorkerInfo
@@ -110,6 +112,28 @@ def test_after_the_store_was_away_leases_get_time_to_be_renewed(
     monkeypatch.setattr(worker.housekeeping, "_trust_leases_from", time.monotonic() + 60)
     worker.housekeeping.reap()
     assert worker.job(job_id).state == "running"
+
+
+def test_a_lease_that_could_not_be_renewed_for_a_lock_is_not_taken_for_dead(worker: Fixture) -> None:
+    (job_id,) = worker.queued()
+    claim(worker.database, job_id, "wrk_blocked", lease_s=0.001)
+    locked = threading.Event()
+
+    def lock() -> None:
+        with worker.database.write() as session:
+            lock_job(session, job_id)
+            locked.set()
+            time.sleep(SLOW_LOCK_S + 0.3)
+
+    locker = threading.Thread(target=lock)
+    locker.start()
+    assert locked.wait(10)
+    with pytest.raises(StoreBusy):
+        worker.housekeeping.reap()
+    locker.join()
+    assert worker.job(job_id).state == "running"
+    worker.housekeeping.reap()
+    assert worker.job(job_id).state == "queued", "it had its chance"
 
 
 def test_a_worker_is_listed_while_it_runs(worker: Fixture) -> None:
