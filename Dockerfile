@@ -1,6 +1,7 @@
 # syntax=docker/dockerfile:1
-# One image for API, worker and migrations. CPU by default; for NVIDIA GPUs (docker-compose.yml, profile gpu):
-#   docker build --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu128 -t spikesmith:gpu .
+# One image for API, worker and migrations, with torch for CPUs. For NVIDIA GPUs (docker-compose.yml, profile gpu) let pip
+# take its usual build, which is the one with CUDA:
+#   docker build --build-arg TORCH_INDEX= -t spikesmith:latest-gpu .
 
 FROM python:3.11-slim AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -10,7 +11,7 @@ ENV PATH=/opt/spikesmith/bin:$PATH
 WORKDIR /src
 COPY constraints.txt ./
 # First and by itself: the largest layer, which changes least.
-RUN pip install --index-url "$TORCH_INDEX" -c constraints.txt torch==2.13.0
+RUN pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -c constraints.txt torch==2.13.0
 COPY pyproject.toml README.md LICENSE ./
 COPY snncore ./snncore
 COPY service ./service
