@@ -51,9 +51,7 @@ def check_worker(database: Database, settings: Settings) -> str | None:
         with database.read() as session:
             alive = workers.count_alive(session, utcnow(), settings.worker_timeout_s)
     except StoreUnavailable:
-        return "cannot be seen while the database is away"
-    except Exception:
-        return "cannot be seen before the database is migrated"
+        return "cannot be seen while the database is away or not migrated"
     return None if alive else "is missing; start one with `spikesmith worker`"
 
 

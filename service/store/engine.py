@@ -153,6 +153,8 @@ def translate(error: DBAPIError | PoolTimeout) -> StoreError | None:
     sqlstate = getattr(error.orig, "sqlstate", None)
     if sqlstate in _BUSY_SQLSTATES or "is locked" in text or "is busy" in text:
         return StoreBusy(f"the database is locked by somebody else ({text.strip()})")
+    if sqlstate == "42P01" or "no such table" in text:
+        return StoreUnreachable(f"the database was not migrated; run `python -m service.migrate` ({text.strip()})")
     if error.connection_invalidated or (sqlstate or "").startswith(("08", "57P")):
         return StoreUnreachable(f"the connection to the database broke ({text.strip()})")
     if isinstance(error, OperationalError | InterfaceError) and (

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fastapi import FastAPI
 from numpy.typing import NDArray
 
 from service.app import create_app
+from service.dispatch import Doorbell
 from service.settings import Settings
 from service.store.attempt import Attempt, claim
 from service.store.engine import Database
@@ -24,6 +26,9 @@ with warnings.catch_warnings():
     # It would rather have httpx2, which is not the client library of this project.
     warnings.simplefilter("ignore")
     from fastapi.testclient import TestClient
+
+sqlite_only = pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+"""For tests of what happens in front of the database or behind it, where its kind makes no difference."""
 
 RESULT: dict[str, Any] = {
     "metrics": {"train": {"loss": 0.4}, "test": {"loss": 0.5, "accuracy": 0.9375}},
@@ -62,9 +67,18 @@ def settings(migrated_url: str, tmp_path: Path) -> Settings:
     return Settings(home=tmp_path, database_url=migrated_url, sse_poll_s=0.02, broker_url=None, _env_file=None)
 
 
+@pytest.fixture(scope="session")
+def shared_app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    """One application for all tests: building its OpenAPI document takes longer than most of them."""
+    return create_app(Settings(home=tmp_path_factory.mktemp("home"), _env_file=None))
+
+
 @pytest.fixture
-def client(settings: Settings, database: Database) -> Iterator[TestClient]:
-    with TestClient(create_app(settings, database=database)) as client:
+def client(shared_app: FastAPI, settings: Settings, database: Database) -> Iterator[TestClient]:
+    """The application with this test's settings and database."""
+    state = shared_app.state
+    state.settings, state.database, state.doorbell = settings, database, Doorbell(database, settings.broker_url)
+    with TestClient(shared_app) as client:
         yield client
 
 

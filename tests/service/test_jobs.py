@@ -13,7 +13,7 @@ from service.store.attempt import Attempt
 from service.store.engine import Database
 from service.store.ids import new_id
 from service.store.rows import RecordBatch
-from tests.service.conftest import Recorded
+from tests.service.conftest import Recorded, sqlite_only
 
 
 def test_a_job_shows_progress_summary_and_warnings(client: TestClient, recorded: Recorded) -> None:
@@ -34,6 +34,7 @@ def test_a_failed_job_says_why(client: TestClient, start: Callable[..., Attempt]
     assert (job["state"], job["error"]) == ("failed", {"code": "diverged", "detail": "the loss is nan at step 3"})
 
 
+@sqlite_only
 @pytest.mark.parametrize("job_id", ["x", "job_1", new_id("job"), "job_" + "u" * 26, "a%00b", "%ff", "😀", "x" * 5000])
 @pytest.mark.parametrize("tail", ["", "/events", "/result", "/metrics", "/rasters", "/checkpoints/best", "/logs"])
 def test_an_unknown_job_is_404(client: TestClient, job_id: str, tail: str) -> None:
@@ -103,7 +104,7 @@ def test_an_oversized_limit_is_coerced(client: TestClient, submit: Callable[...,
         "state=queued&staet=running",
     ],
 )
-@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+@sqlite_only
 def test_a_bad_query_is_422_and_named(client: TestClient, query: str) -> None:
     response = client.get(f"/v1/jobs?{query}")
     assert response.status_code == 422

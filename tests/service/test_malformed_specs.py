@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.service.conftest import digits_spec
+from tests.service.conftest import digits_spec, sqlite_only
 
 DELETE = object()
 
@@ -170,7 +170,7 @@ def names_of(problem: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize(
     ("place", "value", "named"), CASES, ids=[f"{place}={value!r}"[:60] for place, value, _ in CASES]
 )
-@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)  # nothing gets as far as the database
+@sqlite_only  # nothing gets as far as the database
 def test_a_malformed_spec_is_refused_and_the_place_named(
     client: TestClient, path: str, place: str, value: Any, named: str | None
 ) -> None:
@@ -210,7 +210,7 @@ PRESET_CASES: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("body", "named"), PRESET_CASES, ids=[json.dumps(body)[:70] for body, _ in PRESET_CASES])
-@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+@sqlite_only
 def test_a_malformed_preset_job_is_refused_and_the_place_named(
     client: TestClient, body: dict[str, Any], named: str
 ) -> None:
@@ -239,7 +239,7 @@ BODIES: list[tuple[bytes, str]] = [
 
 
 @pytest.mark.parametrize(("body", "said"), BODIES, ids=[repr(body[:20]) for body, _ in BODIES])
-@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+@sqlite_only
 def test_a_body_that_is_no_json_object_of_clean_text_is_refused(client: TestClient, body: bytes, said: str) -> None:
     response = client.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == 422, response.text
@@ -247,7 +247,7 @@ def test_a_body_that_is_no_json_object_of_clean_text_is_refused(client: TestClie
 
 
 @pytest.mark.parametrize("place", ["seed", "architecture.n_hidden", "training.epochs"])
-@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+@sqlite_only
 def test_an_integer_too_long_for_python_is_refused_by_name(client: TestClient, place: str) -> None:
     body = json.dumps(changed(place, 123_456_789)).replace("123456789", "1" * 10_000)
     response = client.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
@@ -255,7 +255,7 @@ def test_an_integer_too_long_for_python_is_refused_by_name(client: TestClient, p
     assert place in names_of(response.json())
 
 
-@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+@sqlite_only
 def test_all_problems_are_named_at_once(client: TestClient) -> None:
     spec = copy.deepcopy(digits_spec())
     spec["name"] = 1
@@ -266,7 +266,7 @@ def test_all_problems_are_named_at_once(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "application/xml", None])
-@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+@sqlite_only
 def test_a_body_of_another_type_is_415(client: TestClient, content_type: str | None) -> None:
     headers = {} if content_type is None else {"Content-Type": content_type}
     response = client.post("/v1/jobs", content=json.dumps(digits_spec()).encode(), headers=headers)

@@ -31,7 +31,7 @@ def configuration(key: str, max_examples: int) -> SchemathesisConfig:
             "headers": {"Authorization": f"Bearer {key}"},
             "continue-on-failure": True,
             "generation": {"max-examples": max_examples, "database": "none"},
-            "phases": {"stateful": {"generation": {"max-examples": 30}}},
+            "phases": {"stateful": {"generation": {"max-examples": 10}}},
             "operations": [
                 {
                     "include-name": name,
@@ -45,7 +45,7 @@ def configuration(key: str, max_examples: int) -> SchemathesisConfig:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("migrated_url", "max_examples"), [("sqlite", 15), ("postgresql", 5)], indirect=["migrated_url"]
+    ("migrated_url", "max_examples"), [("sqlite", 8), ("postgresql", 2)], indirect=["migrated_url"]
 )
 def test_schemathesis_finds_nothing(migrated_url: str, database: Database, tmp_path: Path, max_examples: int) -> None:
     settings = Settings(

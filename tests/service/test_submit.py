@@ -17,7 +17,7 @@ from service.store import idempotency
 from service.store.engine import Database
 from service.store.tables import Idempotency
 from service.store.types import utcnow
-from tests.service.conftest import digits_spec
+from tests.service.conftest import digits_spec, sqlite_only
 
 
 def test_a_job_is_queued_with_every_default_filled_in(client: TestClient) -> None:
@@ -32,7 +32,8 @@ def test_a_job_is_queued_with_every_default_filled_in(client: TestClient) -> Non
     assert (job["progress"], job["summary"], job["error"], job["started_at"]) == (None, {}, None, None)
     assert job["created_at"].endswith("Z")
     for link in job["links"].values():
-        assert client.get(link).status_code in {200, 409} or link.endswith("/events"), link
+        if not link.endswith("/events"):  # which stays open while the job is queued
+            assert client.get(link).status_code in {200, 409}, link
     assert client.get(response.headers["location"]).json() == job
 
 
@@ -140,6 +141,7 @@ def test_a_refused_request_leaves_its_key_free(client: TestClient) -> None:
     assert post(client, "k1").status_code == 201
 
 
+@sqlite_only
 @pytest.mark.parametrize("key", ["x" * 256, "with space", "é"])
 def test_a_key_that_is_no_token_is_422(client: TestClient, key: str) -> None:
     response = client.post("/v1/jobs", json=digits_spec(), headers={"Idempotency-Key": key.encode()})
@@ -164,6 +166,7 @@ def limited(settings: Settings, database: Database) -> Iterator[Callable[..., Te
         client.__exit__(None, None, None)
 
 
+@sqlite_only
 def test_a_body_over_the_limit_is_413_by_its_announced_length(limited: Callable[..., TestClient]) -> None:
     response = limited(max_body_bytes=2000).post("/v1/jobs", json={**digits_spec(), "name": "x" * 2000})
     assert response.status_code == 413
@@ -171,6 +174,7 @@ def test_a_body_over_the_limit_is_413_by_its_announced_length(limited: Callable[
     assert "max_body_bytes = 2000" in response.json()["detail"]
 
 
+@sqlite_only
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/validate"])
 def test_a_body_over_the_limit_is_413_when_it_is_streamed(limited: Callable[..., TestClient], path: str) -> None:
     def stream() -> Iterator[bytes]:
@@ -184,6 +188,7 @@ def test_a_body_over_the_limit_is_413_when_it_is_streamed(limited: Callable[...,
     assert response.json()["code"] == "body_too_large"
 
 
+@sqlite_only
 @pytest.mark.parametrize(
     ("limit", "quantity"),
     [("max_peak_memory_bytes", "peak_memory_bytes"), ("max_total_steps", "steps")],
