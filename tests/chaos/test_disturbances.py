@@ -26,9 +26,9 @@ def flush_broker(service: Service) -> None:
 
 def test_jobs_whose_messages_were_lost_still_run(service: Service, tiny_spec: dict[str, Any]) -> None:
     service.signal("worker", signal.SIGSTOP)
-    waiting = [service.submit(tiny_spec) for _ in range(4)]
+    waiting = [service.submit(tiny_spec) for _ in range(3)]
     assert all(service.job(job_id).dispatched_at is not None for job_id in waiting)
-    assert queue_length(service) >= 2, "one message may be on its way to each waiting connection"
+    assert queue_length(service) >= 2, "one message may be on its way to the worker already"
     flush_broker(service)
     assert queue_length(service) == 0
     service.signal("worker", signal.SIGCONT)
@@ -153,7 +153,7 @@ def test_the_memory_of_a_worker_stays_flat_over_many_jobs(service: Service, tiny
         assert worker is not None
         return int(worker.memory_info().rss)
 
-    before = resident_after(10)
+    before = resident_after(5)
     after = resident_after(30)
     assert after - before < 3 * 2**20, f"the worker grew by {(after - before) / 2**20:.1f} MB over 30 jobs"
 
