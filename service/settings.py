@@ -68,7 +68,10 @@ class Settings(BaseSettings):
     # Worker
     slots: int = Field(default=1, ge=1, le=256, description="Jobs that one worker trains at a time.")
     threads: int | None = Field(
-        default=None, ge=1, le=1024, description="Threads of one trainer; unset: the usable cores shared by the slots."
+        default=None,
+        ge=1,
+        le=1024,
+        description="Threads of one trainer; unset: as many of its share of the cores as help the job.",
     )
     lease_s: Seconds = Field(default=60.0, description="A running job unheard of for so long goes back to the queue.")
     lease_renew_s: Seconds = Field(default=10.0, description="How often a supervisor renews its lease.")

@@ -7,13 +7,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from service.dispatch import Doorbell
 from service.settings import Settings
 from service.store.attempt import Attempt, LogRow, RecordBatch, claim
 from service.store.engine import Database, retrying
 from service.store.errors import AttemptSuperseded, StoreUnavailable
+from snncore.spec import SpecError, parse_job_spec, useful_threads
 from worker.process import TrainerProcess, describe_exit
 from worker.registration import Registration
 from worker.resources import thread_environment
@@ -71,13 +72,22 @@ class Supervisor:
         logger.info("claimed", extra={"job": job_id, "attempt": claimed.attempt})
         self._busy.add(job_id)
         try:
-            self._see_through(Attempt(self._database, job_id, claimed.attempt))
+            self._see_through(Attempt(self._database, job_id, claimed.attempt), self._threads_for(claimed.spec))
         finally:
             self._busy.discard(job_id)
         return True
 
-    def _see_through(self, attempt: Attempt) -> None:
-        process = TrainerProcess(attempt.job_id, attempt.attempt, thread_environment(self._threads))
+    def _threads_for(self, spec: dict[str, Any]) -> int:
+        """What was set for the trainers of this worker, or else as many of its share of the cores as help the job."""
+        if self._settings.threads is not None:
+            return self._settings.threads
+        try:
+            return useful_threads(parse_job_spec(spec), self._threads)
+        except SpecError:
+            return self._threads  # the trainer says what is wrong with it, where the researcher sees it
+
+    def _see_through(self, attempt: Attempt, threads: int) -> None:
+        process = TrainerProcess(attempt.job_id, attempt.attempt, thread_environment(threads))
         current = True
         try:
             current = self._watch(process, attempt)

@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 
 from snncore.presets import UnknownPreset, get_preset, list_presets
-from snncore.spec import JobSpec, SpecError, deep_merge, estimate, parse_job_spec, split_layer, warnings_about
+from snncore.spec import (
+    JobSpec,
+    SpecError,
+    deep_merge,
+    estimate,
+    parse_job_spec,
+    split_layer,
+    useful_threads,
+    warnings_about,
+)
 from tests.snncore.jobs import tiny_job, tiny_spec
 
 
@@ -213,3 +222,9 @@ def test_the_memory_estimate_is_within_a_third_of_what_training_takes(neuron: di
     )
     measured = int(subprocess.check_output([sys.executable, "-c", MEASURE, json.dumps(document)], text=True))
     assert estimate(parse_job_spec(document)).peak_memory_bytes == pytest.approx(measured, rel=0.33)
+
+
+def test_small_networks_get_one_thread_and_large_ones_what_there_is() -> None:
+    assert useful_threads(get_preset("digits/lsnn").parse(), 8) == 1
+    assert useful_threads(get_preset("mnist/feedforward").parse(), 8) == 8
+    assert useful_threads(get_preset("mnist/feedforward").parse(), 1) == 1
