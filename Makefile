@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
+# OpenMP threads that wait for each other by spinning make everything on a busy machine many times slower.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 # PYTEST_ARGS="-k raster" make test
 PYTEST_ARGS ?=
 

@@ -26,6 +26,7 @@ from typing import Any
 from service.client import Client
 from snncore.presets import get_preset
 from snncore.spec import deep_merge
+from worker.resources import thread_environment, threads_per_trainer
 
 LIMIT = 1.05
 PRESET = "digits/lsnn"
@@ -56,7 +57,8 @@ class Run:
 
 
 def directly(spec: dict[str, Any], threads: int) -> Run:
-    env = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    # What the worker sets for its trainers.
+    env = {**os.environ, **thread_environment(threads)}
     start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", DIRECT], input=json.dumps(spec), capture_output=True, text=True, env=env, check=False
@@ -99,7 +101,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=2, help="runs of each side (default: 2)")
     parser.add_argument("--epochs", type=int, default=60, help="length of the job (default: 60, half a minute or more)")
     options = parser.parse_args()
-    threads = os.cpu_count() or 1
+    threads = threads_per_trainer(slots=1)
     spec = deep_merge(get_preset(PRESET).spec, {"training": {"epochs": options.epochs}})
 
     direct: list[Run] = []

@@ -29,8 +29,13 @@ def threads_per_trainer(slots: int) -> int:
 
 
 def thread_environment(threads: int) -> dict[str, str]:
-    """Variables that numeric libraries read when they are imported."""
-    return {name: str(threads) for name in THREAD_VARIABLES}
+    """Variables that numeric libraries read when they are imported.
+
+    Passive waiting, unless somebody chose otherwise: OpenMP threads that spin for each other make a run many times
+    slower as soon as anything else wants one of the cores.
+    """
+    policy = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
+    return {**{name: str(threads) for name in THREAD_VARIABLES}, "OMP_WAIT_POLICY": policy}
 
 
 def describe_device() -> str:

@@ -29,6 +29,18 @@ def test_trainers_share_the_cores(monkeypatch: pytest.MonkeyPatch, slots: int, t
     assert resources.threads_per_trainer(slots) == threads
 
 
+def test_threads_do_not_spin_for_each_other_unless_somebody_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert resources.thread_environment(3) == {
+        "OMP_NUM_THREADS": "3",
+        "MKL_NUM_THREADS": "3",
+        "OPENBLAS_NUM_THREADS": "3",
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert resources.thread_environment(3)["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
 def test_a_machine_without_a_driver_trains_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert resources.describe_device() == "cpu"
