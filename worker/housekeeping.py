@@ -10,7 +10,7 @@ from collections.abc import Callable
 from service.dispatch import Doorbell
 from service.settings import Settings
 from service.store import queue, workers
-from service.store.attempt import reap_expired
+from service.store.attempt import SLOW_LOCK_S, reap_expired
 from service.store.engine import Database
 from service.store.errors import StoreUnavailable
 from service.store.types import utcnow
@@ -59,7 +59,7 @@ class Housekeeping:
             now = time.monotonic()
             try:
                 if now >= beat_at:
-                    self._registration.beat()
+                    self.beat()
                     beat_at = now + settings.heartbeat_s
                 if now >= sweep_at:
                     self.reap()
@@ -68,10 +68,20 @@ class Housekeeping:
                     sweep_at = now + settings.sweep_s
             except StoreUnavailable as error:
                 logger.warning("the store does not answer, trying again: %s", error)
-                # While the store was locked or away nobody could renew a lease: the living get time to do so first.
-                self._trust_leases_from = time.monotonic() + 2 * settings.lease_renew_s
+                self._distrust_leases()
             except Exception:
                 logger.exception("housekeeping failed, going on")
+
+    def beat(self) -> None:
+        """Say that this worker lives."""
+        began = time.monotonic()
+        self._registration.beat()
+        if time.monotonic() - began > SLOW_LOCK_S:
+            self._distrust_leases()
+
+    def _distrust_leases(self) -> None:
+        """While the store was locked or away nobody could renew a lease: the living get time to do so first."""
+        self._trust_leases_from = time.monotonic() + 2 * self._settings.lease_renew_s
 
     def reap(self) -> None:
         """Take jobs back from workers that are gone, and forget those."""

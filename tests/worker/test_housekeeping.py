@@ -103,13 +103,22 @@ def test_a_job_of_a_dead_worker_goes_back_to_the_queue(worker: Fixture) -> None:
     assert worker.job(alive).state == "running"
 
 
-def test_after_the_store_was_away_leases_get_time_to_be_renewed(
-    worker: Fixture, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_a_heartbeat_that_had_to_wait_leases_get_time_to_be_renewed(worker: Fixture) -> None:
     (job_id,) = worker.queued()
     claim(worker.database, job_id, "wrk_slow", lease_s=0.001)
-    time.sleep(0.01)
-    monkeypatch.setattr(worker.housekeeping, "_trust_leases_from", time.monotonic() + 60)
+    locked = threading.Event()
+
+    def lock() -> None:
+        with worker.database.write() as session:
+            session.execute(update(Worker).values(threads=3))
+            locked.set()
+            time.sleep(SLOW_LOCK_S + 0.3)
+
+    locker = threading.Thread(target=lock)
+    locker.start()
+    assert locked.wait(10)
+    worker.housekeeping.beat()
+    locker.join()
     worker.housekeeping.reap()
     assert worker.job(job_id).state == "running"
 
