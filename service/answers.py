@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fastapi import Request, Response
 from pydantic import BaseModel
@@ -133,12 +132,3 @@ def _range(header: str, size: int) -> tuple[int, int] | None:
     if last != "" and int(last) < int(first):
         return None
     return (int(first), size - 1) if last == "" or int(last) >= size else (int(first), int(last))
-
-
-def contents(*media_types: str, json_schema: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The `content` of a documented answer in several formats."""
-    content: dict[str, Any] = {}
-    for media_type in media_types:
-        schema: dict[str, Any] = {"type": "string"} if media_type == CSV else {}
-        content[media_type] = {"schema": json_schema if media_type == JSON and json_schema else schema}
-    return content

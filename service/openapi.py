@@ -14,7 +14,9 @@ OPEN = frozenset({"/healthz", "/readyz"})
 """Paths that answer without a key."""
 WITHOUT_STORE = OPEN | {"/v1/presets", "/v1/presets/{name}", "/v1/schema/job", "/metrics", "/v1/jobs/validate"}
 
-CACHED = {"description": "You have it already.", "headers": {"ETag": {"schema": {"type": "string"}}}}
+UNTAGGED = frozenset({"/v1/jobs", "/v1/jobs/{job_id}/events", "/v1/jobs/{job_id}/logs", "/v1/workers"})
+"""GET answers under /v1 that are never final; all others carry an entity tag once they are."""
+IN_RANGES = ("/metrics/{name}", "/rasters/{raster_id}", "/checkpoints/{which}")
 
 
 def build(app: FastAPI, *, auth_required: bool) -> dict[str, Any]:
@@ -30,7 +32,20 @@ def build(app: FastAPI, *, auth_required: bool) -> dict[str, Any]:
     for path, operations in document["paths"].items():
         for operation in operations.values():
             _complete(path, operation, auth_required)
+        if "get" in operations:
+            _cached(path, operations["get"]["responses"])
     return document
+
+
+def _cached(path: str, responses: dict[str, Any]) -> None:
+    """304 for what the client has already, 206 for a part of something large."""
+    if not path.startswith("/v1") or path in UNTAGGED:
+        return
+    responses["304"] = {"description": "You have it already.", "headers": dict(responses["200"]["headers"])}
+    if path.endswith(IN_RANGES):
+        binary: dict[str, Any] = {media_type: {} for media_type in responses["200"]["content"]}
+        headers = {**responses["200"]["headers"], "Content-Range": {"schema": {"type": "string"}}}
+        responses["206"] = {"description": "The part that was asked for.", "content": binary, "headers": headers}
 
 
 def _complete(path: str, operation: dict[str, Any], auth_required: bool) -> None:

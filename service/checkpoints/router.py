@@ -69,8 +69,6 @@ def list_checkpoints(
                 "description": "A safetensors file, with the resolved spec in its metadata.",
                 "content": {SAFETENSORS: {"schema": {"type": "string", "format": "binary"}}},
             },
-            206: {"description": "The part that was asked for.", "content": {SAFETENSORS: {}}},
-            304: {"description": "You have it already."},
         },
     ),
 )

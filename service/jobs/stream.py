@@ -43,6 +43,6 @@ async def follow(database: Database, job_id: str, seq: int, poll_s: float) -> As
 def _look(database: Database, job_id: str, seq: int) -> tuple[list[StoredEvent], bool]:
     with database.read() as session:
         # The state first: whatever is recorded before it turns terminal is then among the events that follow.
-        ended = jobs.get(session, job_id).state in TERMINAL
+        ended = jobs.state_of(session, job_id) in TERMINAL
         batch = events.after(session, job_id, seq, BATCH)
         return batch, ended and len(batch) < BATCH

@@ -79,8 +79,6 @@ def list_rasters(
                 "description": "The spikes of the window.",
                 "content": {ARROW: {}, NPZ: {}, PNG: {}, SVG: {}},
             },
-            206: {"description": "The part that was asked for.", "content": {media: {} for media in FORMATS.values()}},
-            304: {"description": "You have it already."},
         },
     ),
 )

@@ -55,6 +55,14 @@ def get(session: Session, job_id: str) -> Job:
     return job
 
 
+def state_of(session: Session, job_id: str) -> State:
+    """The state alone, without the spec and the result that the row carries."""
+    state = session.scalar(select(Job.state).where(Job.id == job_id))
+    if state is None:
+        raise JobNotFound(job_id)
+    return state  # type: ignore[return-value]
+
+
 def labels_of(session: Session, job_ids: Sequence[str]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {job_id: {} for job_id in job_ids}
     query = select(JobLabel).where(JobLabel.job_id.in_(job_ids)).order_by(JobLabel.key)
