@@ -25,7 +25,7 @@ from typing import Any
 
 from service.client import Client
 from snncore.presets import get_preset
-from snncore.spec import deep_merge
+from snncore.spec import deep_merge, parse_job_spec, useful_threads
 from worker.resources import thread_environment, threads_per_trainer
 
 LIMIT = 1.05
@@ -101,8 +101,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=2, help="runs of each side (default: 2)")
     parser.add_argument("--epochs", type=int, default=60, help="length of the job (default: 60, half a minute or more)")
     options = parser.parse_args()
-    threads = threads_per_trainer(slots=1)
     spec = deep_merge(get_preset(PRESET).spec, {"training": {"epochs": options.epochs}})
+    # As the supervisor chooses them.
+    threads = useful_threads(parse_job_spec(spec), threads_per_trainer(slots=1))
 
     direct: list[Run] = []
     http: list[Run] = []
@@ -122,7 +123,7 @@ def main() -> int:
         ("HTTP, POST to `finished_at`", statistics.median(run.whole for run in http)),
     ]
     print(
-        f"{PRESET}, {options.epochs} epochs, {threads} threads, median of {options.rounds}, "
+        f"{PRESET}, {options.epochs} epochs, {threads} thread{'s' if threads > 1 else ''}, median of {options.rounds}, "
         "same final metrics on both sides:\n"
     )
     print("| | seconds | ratio |\n| --- | ---: | ---: |")
