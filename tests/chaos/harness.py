@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,6 +119,8 @@ class Service:
 
     def close(self) -> None:
         self.kill_all()
+        for directory in self._redis_dirs:  # what a killed `serve` leaves is removed by the next one, if there is one
+            shutil.rmtree(directory, ignore_errors=True)
         self.database.close()
 
     def _notes(self) -> dict[str, Any]:
