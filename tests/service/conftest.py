@@ -133,3 +133,19 @@ def recorded(start: Callable[..., Attempt]) -> Recorded:
     spikes = make_spikes()
     attempt.succeed(full_batch(spikes), RESULT)
     return Recorded(attempt.job_id, attempt, spikes)
+
+
+ARROW = "application/vnd.apache.arrow.stream"
+
+
+def get(client: TestClient, url: str, accept: str | None = None, **headers: str) -> Any:
+    response = client.get(url, headers=({"Accept": accept} if accept else {}) | headers)
+    assert response.status_code == 200, response.text
+    return response
+
+
+@pytest.fixture
+def raster(client: TestClient, recorded: Recorded) -> str:
+    """The URL of a raster."""
+    found = get(client, f"{recorded.url}/rasters?epoch=2&layer=hidden").json()["items"]
+    return f"{recorded.url}/rasters/{found[0]['id']}"
