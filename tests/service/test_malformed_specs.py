@@ -168,7 +168,9 @@ def names_of(problem: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/validate"])
 @pytest.mark.parametrize(
-    ("place", "value", "named"), CASES, ids=[f"{place}={value!r}"[:60] for place, value, _ in CASES]
+    ("place", "value", "named"),
+    CASES,
+    ids=[f"{place}={'(gone)' if value is DELETE else repr(value)}"[:60] for place, value, _ in CASES],
 )
 @sqlite_only  # nothing gets as far as the database
 def test_a_malformed_spec_is_refused_and_the_place_named(
