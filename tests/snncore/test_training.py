@@ -254,14 +254,12 @@ def test_every_architecture_learns_something(architecture: dict[str, Any], preci
 
 @pytest.mark.slow
 def test_the_demo_preset_reads_digits() -> None:
-    torch.set_num_threads(2)
     result = the(Finished, list(train(get_preset("digits/lsnn").parse()))).result
     assert result["metrics"]["test"]["accuracy"] >= 0.93
 
 
 @pytest.mark.slow
 def test_800_iterations_of_the_softmax_preset_reach_093() -> None:
-    torch.set_num_threads(2)
     document = deep_merge(get_preset("renner/softmax-exp-4").spec, {"training": {"epochs": 4}})
     result = the(Finished, list(train(parse_job_spec(document)))).result
     assert result["metrics"]["test"]["accuracy"] >= 0.93
