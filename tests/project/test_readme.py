@@ -89,11 +89,11 @@ def test_every_variable_that_the_code_reads_is_documented() -> None:
     assert {name for name in read if f"`{name}`" not in README} == set()
 
 
-def test_every_call_of_the_http_table_exists() -> None:
+def test_every_call_of_the_http_table_exists(tmp_path: Path) -> None:
     from service.app import create_app
     from service.settings import Settings
 
-    paths = set(create_app(Settings(home=ROOT / "nowhere", broker_url="redis://127.0.0.1:1")).openapi()["paths"])
+    paths = set(create_app(Settings(home=tmp_path, broker_url="redis://127.0.0.1:1")).openapi()["paths"])
     table = README.partition("\n## HTTP\n")[2].partition("\n## ")[0]
     named = set(re.findall(r"`(?:[A-Z]+ )?(/v1/[^`]+|/healthz|/readyz|/metrics)`", table))
     assert len(named) > 10
