@@ -12,6 +12,9 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # PYTEST_ARGS="-k raster" make test
 PYTEST_ARGS ?=
 
+# Two processes, a file of tests in one of them: files share a service. PARALLEL= make test runs one after the other.
+PARALLEL ?= -n 2 --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test test-fast lint format bench constraints clean
 
@@ -31,10 +34,10 @@ serve: $(STAMP) ## run the service on http://127.0.0.1:8321 until Ctrl-C
 	@$(BIN)/spikesmith serve
 
 test: $(STAMP) ## the whole test suite
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 test-fast: $(STAMP) ## the tests that take seconds
-	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(PYTEST_ARGS)
 
 lint: $(STAMP) ## style, formatting, types, and which package imports which
 	@$(BIN)/ruff check .

@@ -22,7 +22,7 @@ from service.client import Client
 from tests.cli.conftest import TINY, Outcome
 from tests.serving import Served
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cli"), pytest.mark.usefixtures("at_service")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("at_service")]
 Spikesmith = Callable[..., Outcome]
 
 LONG = ("--set", "training.epochs=100000")
