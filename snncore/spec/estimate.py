@@ -10,16 +10,19 @@ from snncore.spec.encoding import Poisson
 from snncore.spec.job import JobSpec
 from snncore.spec.neuron import ALIF, split_layer
 
-FLOATS_A_CELL_STEP = 12
-"""What the reference loop holds for one neuron, sample and time step: potentials, spikes, masks, products that autograd
-keeps, and the gradients on their way back. Held to the measured growth of a process by `tests/snncore/test_spec.py`."""
-FLOATS_OF_ADAPTATION = 7
+FLOATS_A_CELL_STEP = 5
+"""What the reference loop holds for one neuron, sample and time step, between 4.2 and 6.2 by the kind of reset:
+potentials, spikes and products that autograd keeps. Held to measured memory by `tests/snncore/test_spec.py`."""
+FLOATS_OF_ADAPTATION = 3
 FLOATS_A_PARAMETER = 5  # weight, gradient, two moments of Adam, the best weights so far
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """`steps` are optimiser updates; memory is what training adds to an idle process."""
+    """`steps` are optimiser updates; memory is what the tensors of the training hold at most.
+
+    What the process takes from the system can be two to three times as much, depending on its allocator.
+    """
 
     parameters: int
     steps: int
