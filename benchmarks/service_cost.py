@@ -1,6 +1,6 @@
 """What the service costs on top of the library: the same job over HTTP and by `snncore.train`, turn by turn.
 
-    python benchmarks/service_cost.py [--rounds 2] [--epochs 20]
+    python benchmarks/service_cost.py [--rounds 4] [--epochs 60]
 
 Both sides run in a fresh process with the same number of threads, and both times include starting it and importing
 torch. Prints a Markdown table; exit code 1 if the service adds 5 % or more.
@@ -98,7 +98,7 @@ def service() -> Iterator[Client]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="What the service costs on top of snncore.train.")
-    parser.add_argument("--rounds", type=int, default=2, help="runs of each side (default: 2)")
+    parser.add_argument("--rounds", type=int, default=4, help="runs of each side (default: 4)")
     parser.add_argument("--epochs", type=int, default=60, help="length of the job (default: 60, half a minute or more)")
     options = parser.parse_args()
     spec = deep_merge(get_preset(PRESET).spec, {"training": {"epochs": options.epochs}})
@@ -109,8 +109,12 @@ def main() -> int:
     http: list[Run] = []
     with service() as client:
         for turn in range(1, options.rounds + 1):
-            direct.append(directly(spec, threads))
+            # Who goes first changes, so that a machine that warms up or slows down favours neither.
+            if turn % 2:
+                direct.append(directly(spec, threads))
             http.append(over_http(client, spec))
+            if not turn % 2:
+                direct.append(directly(spec, threads))
             print(f"round {turn} of {options.rounds}", file=sys.stderr)
     different = [run.metrics for run in http + direct if run.metrics != direct[0].metrics]
     if different:
