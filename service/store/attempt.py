@@ -171,9 +171,8 @@ class Attempt:
         ]
         metrics.upsert_points(session, job.id, batch.metrics)
         items += _metric_events(batch.metrics)
-        for raster in batch.rasters:
-            raster_id = rasters.upsert_raster(session, job.id, self.attempt, raster)
-            items.append(("raster", _raster_event(raster_id, raster)))
+        raster_ids = rasters.upsert_rasters(session, job.id, self.attempt, batch.rasters)
+        items += [("raster", _raster_event(*stored)) for stored in zip(raster_ids, batch.rasters, strict=True)]
         for checkpoint in batch.checkpoints:
             items.append(("checkpoint", self._checkpoint(session, job, checkpoint)))
         if batch.progress is not None:

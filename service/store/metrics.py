@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Insert, and_, func, or_, select
+from sqlalchemy import Insert, Table, and_, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -15,9 +15,6 @@ from service.store.ids import new_id
 from service.store.rows import MetricRow
 from service.store.tables import MetricPoint, MetricSeries
 from service.store.types import clean_text, finite, utcnow
-
-# SQLite takes 32,766 variables a statement; five columns each.
-POINTS_PER_STATEMENT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +26,25 @@ class Point:
 
 
 def upsert_points(session: Session, job_id: str, rows: Sequence[MetricRow]) -> None:
-    """Write points and bring the summaries of their series up to date. A step written again replaces itself."""
+    """Write points and bring the summaries of their series up to date. A step written again replaces itself.
+
+    A fixed number of statements, however many series the points belong to: this runs beside the training.
+    """
+    if not rows:
+        return
     groups: dict[tuple[str, str], dict[int, MetricRow]] = {}
     for row in rows:
         groups.setdefault((clean_text(row.name), row.split), {})[row.step] = row
+    all_series = _series(session, job_id, groups)
     now = utcnow()
-    for (name, split), by_step in groups.items():
-        ordered = [by_step[step] for step in sorted(by_step)]
-        series = _series(session, job_id, name, split, ordered[0])
-        for start in range(0, len(ordered), POINTS_PER_STATEMENT):
-            values = [
-                {"series_id": series.id, "step": row.step, "epoch": row.epoch, "value": finite(row.value), "at": now}
-                for row in ordered[start : start + POINTS_PER_STATEMENT]
-            ]
-            session.execute(_upsert(session, values))
+    points = [
+        {"series_id": all_series[key].id, "step": step, "epoch": row.epoch, "value": finite(row.value), "at": now}
+        for key, by_step in groups.items()
+        for step, row in by_step.items()
+    ]
+    session.execute(_upsert(session), points)
+    for key, by_step in groups.items():
+        series, ordered = all_series[key], [by_step[step] for step in sorted(by_step)]
         if series.last_step is not None and ordered[0].step <= series.last_step:
             summary = _summary_of_all(session, series)
         else:
@@ -52,26 +54,28 @@ def upsert_points(session: Session, job_id: str, rows: Sequence[MetricRow]) -> N
     session.flush()
 
 
-def _series(session: Session, job_id: str, name: str, split: str, row: MetricRow) -> MetricSeries:
-    found = session.scalars(
-        select(MetricSeries).where(
-            MetricSeries.job_id == job_id, MetricSeries.name == name, MetricSeries.split == split
-        )
-    ).one_or_none()
-    if found is not None:
-        return found
-    series = MetricSeries(
-        id=new_id("ser"), job_id=job_id, name=name, split=split, unit=row.unit, better=row.better, count=0
-    )
-    session.add(series)
+def _series(
+    session: Session, job_id: str, groups: Mapping[tuple[str, str], Mapping[int, MetricRow]]
+) -> dict[tuple[str, str], MetricSeries]:
+    """The series of these names and splits; those that are not there yet are made."""
+    found = session.scalars(select(MetricSeries).where(MetricSeries.job_id == job_id))
+    series = {(one.name, one.split): one for one in found}
+    for (name, split), by_step in groups.items():
+        if (name, split) not in series:
+            row = next(iter(by_step.values()))
+            new = MetricSeries(
+                id=new_id("ser"), job_id=job_id, name=name, split=split, unit=row.unit, better=row.better, count=0
+            )
+            session.add(new)
+            series[name, split] = new
     session.flush()
     return series
 
 
-def _upsert(session: Session, values: list[dict[str, Any]]) -> Insert:
+def _upsert(session: Session) -> Insert:
+    """One statement for any number of points, so that it is compiled once."""
     dialect = session.get_bind().dialect.name
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    statement = insert(MetricPoint).values(values)
+    statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(cast(Table, MetricPoint.__table__))
     new = statement.excluded
     return statement.on_conflict_do_update(
         index_elements=["series_id", "step"], set_={"epoch": new.epoch, "value": new.value, "at": new.at}

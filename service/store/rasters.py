@@ -69,54 +69,62 @@ def decode(chunk: Chunk) -> NDArray[np.bool_]:
     return np.unpackbits(packed, axis=1, count=width).view(np.bool_)
 
 
-def upsert_raster(session: Session, job_id: str, attempt: int, row: RasterRow) -> str:
-    """Store a raster, in place of the one of the same epoch, split, layer and sample; answers its identifier."""
-    layer = clean_text(row.layer)
-    same = (
-        Raster.job_id == job_id,
-        Raster.epoch == row.epoch,
-        Raster.split == row.split,
-        Raster.layer == layer,
-        Raster.sample == row.sample,
+def upsert_rasters(session: Session, job_id: str, attempt: int, rows: Sequence[RasterRow]) -> list[str]:
+    """Store rasters, each in place of the one of the same epoch, split, layer and sample; answers their identifiers.
+
+    A fixed number of statements, however many rasters there are: this runs beside the training.
+    """
+    if not rows:
+        return []
+    keys = [(row.epoch, row.split, clean_text(row.layer), row.sample) for row in rows]
+    newest = dict(zip(keys, rows, strict=True))
+    same_epochs = select(Raster.id, Raster.epoch, Raster.split, Raster.layer, Raster.sample).where(
+        Raster.job_id == job_id, Raster.epoch.in_({row.epoch for row in rows})
     )
-    raster_id = session.scalar(select(Raster.id).where(*same))
-    if raster_id is not None:
-        session.execute(delete(Raster).where(Raster.id == raster_id))
-    raster_id = raster_id or new_id("ras")
-    n_steps, n_neurons = row.spikes.shape
+    stored = {(epoch, split, layer, sample): id_ for id_, epoch, split, layer, sample in session.execute(same_epochs)}
+    replaced = [stored[key] for key in newest if key in stored]
+    if replaced:
+        session.execute(delete(Raster).where(Raster.id.in_(replaced)))
+    ids = {key: stored.get(key) or new_id("ras") for key in newest}
     session.execute(
-        insert(Raster).values(
-            id=raster_id,
-            job_id=job_id,
-            attempt=attempt,
-            epoch=row.epoch,
-            step=row.step,
-            split=row.split,
-            layer=layer,
-            sample=row.sample,
-            label=row.label,
-            prediction=row.prediction,
-            n_steps=n_steps,
-            n_neurons=n_neurons,
-            dt_ms=row.dt_ms,
-            n_spikes=int(np.count_nonzero(row.spikes)),
-        )
+        insert(Raster), [_description(ids[key], job_id, attempt, key[2], row) for key, row in newest.items()]
     )
-    values = [
-        {
-            "raster_id": raster_id,
-            "t_start": chunk.t_start,
-            "t_stop": chunk.t_stop,
-            "n_start": chunk.n_start,
-            "n_stop": chunk.n_stop,
-            "data": chunk.data,
-            "sha256": chunk.sha256,
-        }
-        for chunk in encode(row.spikes)
-    ]
-    if values:
-        session.execute(insert(RasterChunk), values)
-    return raster_id
+    chunks = [_block(ids[key], chunk) for key, row in newest.items() for chunk in encode(row.spikes)]
+    if chunks:
+        session.execute(insert(RasterChunk), chunks)
+    return [ids[key] for key in keys]
+
+
+def _description(raster_id: str, job_id: str, attempt: int, layer: str, row: RasterRow) -> dict[str, Any]:
+    n_steps, n_neurons = row.spikes.shape
+    return {
+        "id": raster_id,
+        "job_id": job_id,
+        "attempt": attempt,
+        "epoch": row.epoch,
+        "step": row.step,
+        "split": row.split,
+        "layer": layer,
+        "sample": row.sample,
+        "label": row.label,
+        "prediction": row.prediction,
+        "n_steps": n_steps,
+        "n_neurons": n_neurons,
+        "dt_ms": row.dt_ms,
+        "n_spikes": int(np.count_nonzero(row.spikes)),
+    }
+
+
+def _block(raster_id: str, chunk: Chunk) -> dict[str, Any]:
+    return {
+        "raster_id": raster_id,
+        "t_start": chunk.t_start,
+        "t_stop": chunk.t_stop,
+        "n_start": chunk.n_start,
+        "n_stop": chunk.n_stop,
+        "data": chunk.data,
+        "sha256": chunk.sha256,
+    }
 
 
 def list_rasters(

@@ -19,7 +19,7 @@ from snncore.spec.architecture import (
 from snncore.spec.dataset import MNIST, Dataset, Digits, ExponentialVectors, n_classes, n_features, split_sizes
 from snncore.spec.encoding import Direct, Encoding, Poisson
 from snncore.spec.errors import Location, Problem, SpecError, problems_of
-from snncore.spec.estimate import Estimate, estimate, n_inputs, useful_threads
+from snncore.spec.estimate import Estimate, estimate, layer_shapes, n_inputs, useful_threads
 from snncore.spec.job import JobSpec, deep_merge, parse_job_spec
 from snncore.spec.neuron import ALIF, LIF, Mixed, Neuron, Population, Surrogate, form_of, split_layer
 from snncore.spec.recording import Recording, RecordNothing, RecordSpikes
@@ -76,6 +76,7 @@ __all__ = [
     "deep_merge",
     "estimate",
     "form_of",
+    "layer_shapes",
     "n_classes",
     "n_features",
     "n_inputs",

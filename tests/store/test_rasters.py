@@ -21,9 +21,9 @@ def random_spikes(shape: tuple[int, int], rate: float = 0.03) -> NDArray[np.bool
 def store(db: Database, spikes: NDArray[np.bool_], **changes: object) -> Raster:
     with db.write() as session:
         job_id = jobs.create(session, spec={}).id
-        raster_id = rasters.upsert_raster(
-            session, job_id, 1, RasterRow(1, 10, "test", "hidden", 0, 3, None, 0.5, spikes)
-        )
+        raster_id = rasters.upsert_rasters(
+            session, job_id, 1, [RasterRow(1, 10, "test", "hidden", 0, 3, None, 0.5, spikes)]
+        )[0]
     with db.read() as session:
         raster = rasters.get_raster(session, job_id, raster_id)
         assert raster is not None
@@ -106,12 +106,12 @@ def test_the_same_raster_again_replaces_itself_under_its_id(database: Database) 
     with database.write() as session:
         job_id = jobs.create(session, spec={}).id
         ids = {
-            rasters.upsert_raster(
+            rasters.upsert_rasters(
                 session,
                 job_id,
                 attempt,
-                RasterRow(1, 10, "test", "hidden", 0, 3, 3, 1.0, np.full((4, 4), attempt == 2)),
-            )
+                [RasterRow(1, 10, "test", "hidden", 0, 3, 3, 1.0, np.full((4, 4), attempt == 2))],
+            )[0]
             for attempt in (1, 2)
         }
     assert len(ids) == 1
