@@ -80,8 +80,8 @@ def useful_threads(spec: JobSpec, available: int) -> int:
     """How many of `available` threads the reference loop gains from, 1 at least.
 
     The loop does a few small products a time step, and threads meet at a barrier after each. Below about ten million
-    multiplications a step a second thread gains nothing on an idle machine, and on a busy one the waiting at barriers
-    has cost a factor of ten. The number follows from the spec, so that a resumed job gets the same one.
+    multiplications a step a second thread gains little on an idle machine, and on a busy one the waiting at barriers
+    has cost up to a factor of ten. The number follows from the spec, so that a resumed job gets the same one.
     """
     synapses = sum(shape.synapses for shape in layer_shapes(spec))
     return max(1, min(available, spec.training.batch_size * synapses // MULTIPLICATIONS_WORTH_A_THREAD))
