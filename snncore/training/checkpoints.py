@@ -33,7 +33,6 @@ class Position:
     elapsed_s: float = 0.0
     train: dict[str, float] = field(default_factory=dict)
     """Metrics of the training split over the last whole epoch."""
-    warned: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
