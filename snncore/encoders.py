@@ -1,4 +1,4 @@
-"""Samples `[B, F]` into input over time `[T, B, M]`."""
+"""Samples `[B, F]` into input over time: spikes, or numbers `[T, B, M]`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from snncore import spec
+from snncore.spikes import SpikeTrain
 
 
-def encode(encoding: spec.Encoding, x: Tensor, draw: np.random.Generator) -> Tensor:
+def encode(encoding: spec.Encoding, x: Tensor, draw: np.random.Generator) -> Tensor | SpikeTrain:
     """What the network sees of the samples `x` `[B, F]`: spikes or currents `[T, B, F * group_size]`.
 
     Poisson: the neurons of a feature spike independently with probability `min(1, max_rate_hz * x * dt)` a step.
@@ -21,4 +22,4 @@ def encode(encoding: spec.Encoding, x: Tensor, draw: np.random.Generator) -> Ten
         case spec.Poisson():
             probability = (x * (encoding.max_rate_hz * encoding.dt_ms / 1000)).repeat_interleave(encoding.group_size, 1)
             uniform = draw.random((encoding.n_steps, *probability.shape), dtype=np.float32)
-            return (torch.from_numpy(uniform).to(x.device) < probability).to(x.dtype)
+            return SpikeTrain.pack(torch.from_numpy(uniform).to(x.device) < probability)

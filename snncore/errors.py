@@ -19,6 +19,13 @@ class DeviceUnavailable(TrainingError):
         super().__init__("device_unavailable", detail)
 
 
+class EngineUnavailable(TrainingError):
+    """The spec asks for an engine that this installation does not have."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("engine_unavailable", detail)
+
+
 class DatasetUnavailable(TrainingError):
     """The data can be neither found nor downloaded, or what was found is not what it should be."""
 

@@ -9,19 +9,22 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from snncore import spec
+from snncore.engines import Backward, Checkpointed, Full, Input, Layer, Truncated, choose_engine
 from snncore.neurons import neuron_parameters
-from snncore.readouts import Reading, group_counts, leaky_kernel
-from snncore.scan import ENGINES
+from snncore.readouts import Reading, group_counts, readout_kernel
+from snncore.spikes import SpikeTrain
 from snncore.surrogates import spike_function
 from snncore.synapses import Synapses
 
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """What a network made of a batch: the reading of its outputs and the spikes `[T, B, N]` of each layer by name."""
+    """What a network made of a batch: the reading of its outputs, and of each layer by name the spikes and how many of
+    them each neuron fired, `[B, N]`. The counts carry a gradient, the spikes do not."""
 
     reading: Reading
-    spikes: dict[str, Tensor]
+    spikes: dict[str, SpikeTrain]
+    counts: dict[str, Tensor]
 
 
 class SpikingLayer(nn.Module):
@@ -38,29 +41,34 @@ class SpikingLayer(nn.Module):
             job.neuron, self.n_neurons, job.encoding.dt_ms, dtype=weight.dtype, device=weight.device
         )
         self.spike = spike_function(spec.form_of(job.neuron))
-        self.engine = ENGINES[job.training.engine]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Spikes `[T, B, N]` in answer to the spikes or currents `[T, B, M]` of the layer before."""
-        return self.engine(self.synapses(x), self.parameters_of_neurons, self.spike, self.recurrence).z
+    def for_engine(self) -> Layer:
+        """The layer as an engine takes it."""
+        return Layer(self.parameters_of_neurons, self.spike, self.synapses, self.recurrence)
 
 
 class LeakyOutput(nn.Module):
-    """Linear leaky units, read once (`snncore.readouts.leaky_kernel`)."""
+    """Linear leaky units, read once: `snncore.readouts.leaky_kernel` weighs the spikes over time, then comes this."""
 
-    kernel: Tensor
-
-    def __init__(self, synapses: Synapses, readout: spec.LeakyReadout, job: spec.JobSpec) -> None:
+    def __init__(self, synapses: Synapses, readout: spec.LeakyReadout) -> None:
         super().__init__()
-        weight = synapses.weight
         self.synapses = synapses
-        kernel = leaky_kernel(readout, job.encoding.n_steps, job.encoding.dt_ms)
-        self.register_buffer("kernel", kernel.to(device=weight.device, dtype=weight.dtype), persistent=False)
-        self.bias = nn.Parameter(weight.new_zeros(weight.shape[0])) if readout.bias else None
+        self.bias = nn.Parameter(synapses.weight.new_zeros(synapses.weight.shape[0])) if readout.bias else None
 
-    def forward(self, z: Tensor) -> Reading:
-        """The outputs `[B, K]` for spikes `[T, B, N]`."""
-        return Reading(linear(torch.einsum("t,tbn->bn", self.kernel, z), self.synapses.weight, self.bias), None)
+    def forward(self, weighted: Tensor) -> Reading:
+        """The outputs `[B, K]` for weighted sums of spikes `[B, N]`."""
+        return Reading(linear(weighted, self.synapses.weight, self.bias), None)
+
+
+def backward_strategy(backward: spec.Backward) -> Backward:
+    """How an engine goes back through time, by the spec."""
+    match backward:
+        case spec.FullBackward():
+            return Full()
+        case spec.CheckpointedBackward():
+            return Checkpointed(backward.every_steps)
+        case spec.TruncatedBackward():
+            return Truncated(backward.window_steps)
 
 
 class Network(nn.Module):
@@ -69,8 +77,12 @@ class Network(nn.Module):
     The outputs are the last members of a recurrent population, a spiking layer of their own, or leaky linear units.
     """
 
+    kernel: Tensor
+
     def __init__(self, job: spec.JobSpec, device: torch.device) -> None:
         super().__init__()
+        self.engine = choose_engine(job.training.engine, device)
+        self.backward = backward_strategy(job.training.backward)
         architecture, readout = job.architecture, job.architecture.readout
         self.dt_ms = job.encoding.dt_ms
         self.readout = readout
@@ -113,22 +125,32 @@ class Network(nn.Module):
             last = spec.Connection(weights=readout.weights)
             output = synapses(self.n_output_neurons, "output/input", last, n_before)
             if isinstance(readout, spec.LeakyReadout):
-                self.leaky = LeakyOutput(output, readout, job)
+                self.leaky = LeakyOutput(output, readout)
             else:
                 layers.append(SpikingLayer("output", output, None, job))
         self.layers = nn.ModuleDict({layer.name: layer for layer in layers})
+        kernel = readout_kernel(readout, job.encoding.n_steps, job.encoding.dt_ms)
+        self.register_buffer("kernel", kernel.to(device=device, dtype=dtype), persistent=False)
 
-    def forward(self, x: Tensor) -> Presentation:
-        """Present encoded input `[T, B, M]`, starting at rest."""
-        spikes: dict[str, Tensor] = {}
-        for name, layer in self.spiking_layers():
-            x = spikes[name] = layer(x)
+    def forward(self, x: Input) -> Presentation:
+        """Present encoded input, spikes or numbers `[T, B, M]`, starting at rest."""
+        layers = [layer.for_engine() for _, layer in self.spiking_layers()]
+        activity = self.engine(x, layers, kernel=self.kernel, backward=self.backward)
+        names = [name for name, _ in self.spiking_layers()]
+        spikes = dict(zip(names, activity.spikes, strict=True))
+        counts = dict(zip(names, activity.totals, strict=True))
+        assert activity.weighted is not None
         if self.leaky is not None:
-            return Presentation(self.leaky(x), spikes)
+            return Presentation(self.leaky(activity.weighted), spikes, counts)
+        counted = activity.weighted
         if self.outputs_inside:
-            spikes["hidden"], spikes["output"] = x[..., : -self.n_output_neurons], x[..., -self.n_output_neurons :]
+            both, n = activity.spikes[0], activity.spikes[0].n_neurons - self.n_output_neurons
+            spikes = {"hidden": both.neurons(0, n), "output": both.neurons(n, both.n_neurons)}
+            counts = {"hidden": counts["hidden"][:, :n], "output": counts["hidden"][:, n:]}
+            counted = counted[:, n:]
         assert isinstance(self.readout, spec.SpikeCountReadout)
-        return Presentation(group_counts(spikes["output"], self.readout, self.dt_ms), spikes)
+        n_steps = activity.spikes[0].n_steps
+        return Presentation(group_counts(counted, self.readout, n_steps, self.dt_ms), spikes, counts)
 
     def spiking_layers(self) -> list[tuple[str, SpikingLayer]]:
         """The spiking layers by name, in the order in which spikes pass them."""

@@ -35,12 +35,22 @@ def leaky_kernel(readout: spec.LeakyReadout, n_steps: int, dt_ms: float) -> Tens
     return decay ** (steps_ago - inside) * (1 - decay ** (inside + 1)) / window
 
 
-def group_counts(z: Tensor, readout: spec.SpikeCountReadout, dt_ms: float) -> Reading:
-    """Mean spike count of each group of output neurons after the warm-up; `z` is `[T, B, K * group_size]`.
+def readout_kernel(readout: spec.Readout, n_steps: int, dt_ms: float) -> Tensor:
+    """How much a spike at each step `[T]` weighs in what is read: float64."""
+    if isinstance(readout, spec.LeakyReadout):
+        return leaky_kernel(readout, n_steps, dt_ms)
+    return (torch.arange(n_steps) >= warmup_steps(readout, dt_ms)).double()
+
+
+def warmup_steps(readout: spec.SpikeCountReadout, dt_ms: float) -> int:
+    """Steps whose spikes do not count."""
+    return round(readout.warmup_ms / dt_ms)
+
+
+def group_counts(counted: Tensor, readout: spec.SpikeCountReadout, n_steps: int, dt_ms: float) -> Reading:
+    """Mean spike count of each group of output neurons; `counted` is `[B, K * group_size]`, without the warm-up.
 
     The rate is over the time that counts, T - warm-up (Renner 2020, eq. 4.3).
     """
-    warmup = round(readout.warmup_ms / dt_ms)
-    counted = z[warmup:].sum(dim=0)
     counts = counted.reshape(counted.shape[0], -1, readout.group_size).mean(dim=2)
-    return Reading(counts, counts * (1000.0 / ((z.shape[0] - warmup) * dt_ms)))
+    return Reading(counts, counts * (1000.0 / ((n_steps - warmup_steps(readout, dt_ms)) * dt_ms)))

@@ -1,12 +1,12 @@
 """The scan over time: the input current of a layer in, its spikes out.
 
-An engine is one way to run the same recurrence. The reference engine is a plain loop over `snncore.neurons.step` under
-autograd: readable, differentiable to any order of care, in any precision, and the oracle of every faster one.
+A plain loop over `snncore.neurons.step` under autograd: readable, differentiable in any precision, and what the
+reference engine is made of.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,6 +24,10 @@ class LayerState(NamedTuple):
     history: Tensor
     """The spikes still on their way through the recurrent synapses, `[D, B, N]`, oldest first; D the longest delay."""
 
+    def detach(self) -> LayerState:
+        """The same state, cut off from what made it."""
+        return LayerState(NeuronState(*(part.detach() for part in self.neurons)), self.history.detach())
+
 
 class Scan(NamedTuple):
     """What a layer did: spikes `[T, B, N]`, potentials likewise if they were asked for, and the state after it."""
@@ -33,66 +37,39 @@ class Scan(NamedTuple):
     state: LayerState
 
 
-class ScanEngine(Protocol):
-    """Runs a layer over all time steps."""
+def unroll(
+    current: Tensor,
+    parameters: NeuronParameters,
+    spike: SpikeFunction,
+    recurrence: Synapses | None = None,
+    state: LayerState | None = None,
+    *,
+    keep_v: bool = False,
+) -> Scan:
+    """The plain loop. `current` is `[T, B, N]`; without a `state` the layer starts at rest."""
+    n_steps, batch, n_neurons = current.shape
+    longest = recurrence.longest_delay if recurrence else 0
+    if state is None:
+        state = LayerState(resting_state(batch, parameters), current.new_zeros(longest, batch, n_neurons))
+    neurons = state.neurons
+    spikes = list(state.history.unbind())
+    potentials: list[Tensor] = []
+    weights = recurrence.weight_by_delay() if recurrence else {}
+    joined = torch.cat(list(weights.values()), dim=1) if weights else None
 
-    name: str
+    # unbind, not current[t]: indexing a tensor that needs a gradient costs O(T) a step in the backward pass
+    for incoming in current.unbind():
+        if joined is not None:
+            sent = [spikes[-delay] for delay in weights]
+            incoming = incoming + linear(sent[0] if len(sent) == 1 else torch.cat(sent, dim=1), joined)
+        neurons = step(incoming, neurons, parameters, spike)
+        spikes.append(neurons.z)
+        if keep_v:
+            potentials.append(neurons.v)
 
-    def __call__(
-        self,
-        current: Tensor,
-        parameters: NeuronParameters,
-        spike: SpikeFunction,
-        recurrence: Synapses | None = None,
-        state: LayerState | None = None,
-        *,
-        keep_v: bool = False,
-    ) -> Scan:
-        """`current` is `[T, B, N]`; without a `state` the layer starts at rest."""
-        ...
-
-
-class ReferenceEngine:
-    """The plain loop."""
-
-    name = "reference"
-
-    def __call__(
-        self,
-        current: Tensor,
-        parameters: NeuronParameters,
-        spike: SpikeFunction,
-        recurrence: Synapses | None = None,
-        state: LayerState | None = None,
-        *,
-        keep_v: bool = False,
-    ) -> Scan:
-        n_steps, batch, n_neurons = current.shape
-        longest = recurrence.longest_delay if recurrence else 0
-        if state is None:
-            state = LayerState(resting_state(batch, parameters), current.new_zeros(longest, batch, n_neurons))
-        neurons = state.neurons
-        spikes = list(state.history.unbind())
-        potentials: list[Tensor] = []
-        weights = recurrence.weight_by_delay() if recurrence else {}
-        joined = torch.cat(list(weights.values()), dim=1) if weights else None
-
-        # unbind, not current[t]: indexing a tensor that needs a gradient costs O(T) a step in the backward pass
-        for incoming in current.unbind():
-            if joined is not None:
-                sent = [spikes[-delay] for delay in weights]
-                incoming = incoming + linear(sent[0] if len(sent) == 1 else torch.cat(sent, dim=1), joined)
-            neurons = step(incoming, neurons, parameters, spike)
-            spikes.append(neurons.z)
-            if keep_v:
-                potentials.append(neurons.v)
-
-        history = torch.stack(spikes[n_steps:]) if longest else current.new_zeros(0, batch, n_neurons)
-        return Scan(
-            z=torch.stack(spikes[longest:]),
-            v=torch.stack(potentials) if keep_v else None,
-            state=LayerState(neurons, history),
-        )
-
-
-ENGINES: dict[str, ScanEngine] = {"reference": ReferenceEngine()}
+    history = torch.stack(spikes[n_steps:]) if longest else current.new_zeros(0, batch, n_neurons)
+    return Scan(
+        z=torch.stack(spikes[longest:]),
+        v=torch.stack(potentials) if keep_v else None,
+        state=LayerState(neurons, history),
+    )

@@ -8,6 +8,7 @@ rule, so dz/dv = h(x) / threshold and the threshold gets its gradient too; `raw`
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
@@ -51,21 +52,24 @@ class _Fire(torch.autograd.Function):
         return grad_outputs[0] * pseudo_derivative(ctx.surrogate, x), None, None, None
 
 
-def spike_function(neuron: spec.LIF | spec.ALIF) -> SpikeFunction:
-    """The spike function that the fields `fires_at`, `surrogate` and `surrogate_scaling` describe."""
-    inclusive = neuron.fires_at == "greater_equal"
-    surrogate = neuron.surrogate
+@dataclass(frozen=True, slots=True)
+class SurrogateSpike:
+    """H(v - threshold) forward, the surrogate backward."""
 
-    def scaled(v: Tensor, threshold: Tensor) -> Tensor:
-        x = (v - threshold) / threshold
-        return _fire(x, x.detach())
+    surrogate: spec.Surrogate
+    scaled: bool
+    inclusive: bool
+    """Whether the threshold itself fires."""
 
-    def raw(v: Tensor, threshold: Tensor) -> Tensor:
+    def __call__(self, v: Tensor, threshold: Tensor) -> Tensor:
         distance = v - threshold
-        return _fire(distance, (distance / threshold).detach())
-
-    def _fire(distance: Tensor, x: Tensor) -> Tensor:
-        spikes: Tensor = _Fire.apply(distance, x, surrogate, inclusive)  # type: ignore[no-untyped-call]
+        x = distance / threshold
+        if self.scaled:
+            distance = x
+        spikes: Tensor = _Fire.apply(distance, x.detach(), self.surrogate, self.inclusive)  # type: ignore[no-untyped-call]
         return spikes
 
-    return scaled if neuron.surrogate_scaling == "scaled" else raw
+
+def spike_function(neuron: spec.LIF | spec.ALIF) -> SurrogateSpike:
+    """The spike function that the fields `fires_at`, `surrogate` and `surrogate_scaling` describe."""
+    return SurrogateSpike(neuron.surrogate, neuron.surrogate_scaling == "scaled", neuron.fires_at == "greater_equal")

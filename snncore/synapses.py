@@ -90,4 +90,5 @@ def _delay(current: Tensor, steps: int) -> Tensor:
     """`current` `[T, B, N]` moved to later steps, with nothing before it."""
     if steps == 0:
         return current
-    return torch.cat([current.new_zeros(steps, *current.shape[1:]), current[:-steps]])
+    silent = min(steps, current.shape[0])
+    return torch.cat([current.new_zeros(silent, *current.shape[1:]), current[: current.shape[0] - silent]])

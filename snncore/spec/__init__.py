@@ -25,7 +25,19 @@ from snncore.spec.neuron import ALIF, LIF, Mixed, Neuron, Population, Surrogate,
 from snncore.spec.recording import Recording, RecordNothing, RecordSpikes
 from snncore.spec.rules import warnings_about
 from snncore.spec.task import Classification, Softmax, Task
-from snncore.spec.training import BPTT, Adam, ConstantRate, CosineDecay, RateRegulariser, StepDecay, Training
+from snncore.spec.training import (
+    BPTT,
+    Adam,
+    Backward,
+    CheckpointedBackward,
+    ConstantRate,
+    CosineDecay,
+    FullBackward,
+    RateRegulariser,
+    StepDecay,
+    Training,
+    TruncatedBackward,
+)
 
 __all__ = [
     "ALIF",
@@ -34,6 +46,8 @@ __all__ = [
     "MNIST",
     "Adam",
     "Architecture",
+    "Backward",
+    "CheckpointedBackward",
     "Classification",
     "Connection",
     "ConstantDelay",
@@ -47,6 +61,7 @@ __all__ = [
     "Estimate",
     "ExponentialVectors",
     "FeedForward",
+    "FullBackward",
     "JobSpec",
     "LeakyReadout",
     "Location",
@@ -70,6 +85,7 @@ __all__ = [
     "Surrogate",
     "Task",
     "Training",
+    "TruncatedBackward",
     "UniformDelay",
     "UniformWeights",
     "Weights",

@@ -11,7 +11,7 @@ from snncore.spec.encoding import Poisson
 from snncore.spec.errors import Location, Problem
 from snncore.spec.neuron import ALIF, LIF, SHARED_IN_A_LAYER, Mixed
 from snncore.spec.task import Classification, Softmax
-from snncore.spec.training import CosineDecay
+from snncore.spec.training import CheckpointedBackward, CosineDecay
 
 if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
@@ -23,7 +23,7 @@ def broken_rules(spec: JobSpec) -> list[Problem]:
     """Everything about `spec` that cannot work, at once."""
     return [
         Problem(loc, msg, "inconsistent")
-        for rule in (_time_axis, _dataset, _task, _neuron, _delays, _readout, _training)
+        for rule in (_time_axis, _dataset, _task, _neuron, _delays, _readout, _training, _engine)
         for loc, msg in rule(spec)
     ]
 
@@ -152,6 +152,14 @@ def _training(spec: JobSpec) -> _Broken:
         yield (
             ("training", "schedule", "warmup_steps"),
             f"must be fewer than the {spec.n_training_steps} steps of the training",
+        )
+
+
+def _engine(spec: JobSpec) -> _Broken:
+    if spec.training.engine == "reference" and isinstance(spec.training.backward, CheckpointedBackward):
+        yield (
+            ("training", "backward", "kind"),
+            "the engine 'reference' keeps every step; take the engine 'auto', or the backward strategy 'full'",
         )
 
 

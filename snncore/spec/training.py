@@ -52,6 +52,31 @@ class RateRegulariser(Part):
     strength: float = Field(ge=0, le=1e9)
 
 
+class FullBackward(Part):
+    """The potential of every step is kept for the way back."""
+
+    kind: Literal["full"]
+
+
+class CheckpointedBackward(Part):
+    """The same gradient from less memory: the state of every `every_steps`-th step is kept, and the steps in between
+    are run again on the way back (Chen et al. 2016). About the square root of the steps takes the least memory."""
+
+    kind: Literal["checkpointed"]
+    every_steps: int = Field(ge=1, le=100_000)
+
+
+class TruncatedBackward(Part):
+    """Windows of `window_steps`: no gradient passes from one to the one before through the neurons' state or the
+    recurrent spikes (Williams & Peng 1990). Takes the memory of 'checkpointed', and computes another gradient."""
+
+    kind: Literal["truncated"]
+    window_steps: int = Field(ge=1, le=100_000)
+
+
+Backward = Annotated[FullBackward | CheckpointedBackward | TruncatedBackward, Field(discriminator="kind")]
+
+
 class BPTT(Part):
     """Backpropagation through time with surrogate gradients."""
 
@@ -64,7 +89,14 @@ class BPTT(Part):
         default=None, gt=0, le=1e9, description="Largest norm of the whole gradient; absent: not clipped."
     )
     rate_regulariser: RateRegulariser | None = None
-    engine: Literal["reference"] = Field(default="reference", description="What runs the scan over time.")
+    engine: Literal["auto", "fused", "reference"] = Field(
+        default="auto",
+        description="What runs the scan over time: 'fused' is compiled, 'reference' a plain loop under autograd, and "
+        "'auto' is 'fused'. The result names the engine that ran.",
+    )
+    backward: Backward = Field(
+        default=FullBackward(kind="full"), description="How the gradient goes back through time."
+    )
     precision: Literal["float32", "float64"] = "float32"
     final_weights: Literal["best", "last"] = Field(
         default="best", description="What is tested at the end: the best by validation, or those of the last epoch."

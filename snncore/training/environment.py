@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import resource
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,8 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def describe(job: spec.JobSpec, device: torch.device) -> dict[str, Any]:
-    """Versions, device, threads, engine and seed."""
+def describe(job: spec.JobSpec, device: torch.device, engine: str) -> dict[str, Any]:
+    """Versions, device, threads, seed, and the engine that runs."""
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -38,7 +39,7 @@ def describe(job: spec.JobSpec, device: torch.device) -> dict[str, Any]:
         "device": str(device),
         "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
         "threads": torch.get_num_threads(),
-        "engine": job.training.engine,
+        "engine": engine,
         "precision": job.training.precision,
         "seed": job.seed,
     }
@@ -48,5 +49,10 @@ def peak_memory_bytes(device: torch.device) -> int:
     """The most memory that the run has held: of the GPU where it runs on one, else of the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+    # where the system tells it: getrusage's peak survives exec and begins with that of the parent process
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from snncore import spec
 from snncore.datasets import Samples
-from snncore.encoders import encode
 from snncore.networks import Network
-from snncore.streams import stream
+from snncore.spikes import SpikeTrain
 from snncore.tasks import Task
+from snncore.training.batches import Batch, ahead, prepare
 from snncore.training.tally import Tally
 
 
@@ -46,13 +46,6 @@ class Evaluation:
         return counts
 
 
-def to_device(samples: Samples, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor | None]:
-    """A batch as tensors: `x` `[B, F]` scaled, `y` `[B]`."""
-    x = torch.from_numpy(np.ascontiguousarray(samples.x)).to(device=device, dtype=dtype)
-    y = None if samples.y is None else torch.from_numpy(samples.y).to(device)
-    return (x if samples.scale == 1 else x * samples.scale), y
-
-
 @torch.no_grad()
 def evaluate(
     job: spec.JobSpec,
@@ -71,28 +64,40 @@ def evaluate(
     evaluation = Evaluation()
     parameter = next(network.parameters())
     size = job.training.batch_size
-    for batch, first in enumerate(range(0, len(samples), size)):
-        if interrupted():
-            return None
-        x, y = to_device(samples[first : first + size], parameter.dtype, parameter.device)
-        inputs = encode(job.encoding, x, stream(job.seed, f"encode/{split}", batch))
-        shown = network(inputs)
-        judgement = task.judge(shown.reading, x, y)
-        spikes = dict(shown.spikes)
-        if isinstance(job.encoding, spec.Poisson):
-            spikes = {"input": inputs, **spikes}
-        evaluation.tally.add(judgement, spikes)
-        evaluation.labels.append(judgement.label.cpu())
-        evaluation.predictions.append(judgement.prediction.cpu())
-        for sample in range(first, min(first + size, record, len(samples))):
-            for layer, z in spikes.items():
-                evaluation.rasters.append(
-                    SampleRaster(
-                        layer=layer,
-                        sample=sample,
-                        label=int(judgement.label[sample - first]),
-                        prediction=int(judgement.prediction[sample - first]),
-                        spikes=z[:, sample - first].cpu().numpy().astype(np.bool_),
-                    )
-                )
+
+    def prepared(batch: int) -> Batch:
+        part = samples[batch * size : (batch + 1) * size]
+        return prepare(job, part, split, batch, dtype=parameter.dtype, device=parameter.device)
+
+    with ahead(prepared, range(-(-len(samples) // size))) as batches:
+        for number, batch in enumerate(batches):
+            if interrupted():
+                return None
+            first = number * size
+            _present(network, task, batch, evaluation, range(first, min(first + len(batch.x), record)))
     return evaluation
+
+
+def _present(network: Network, task: Task, batch: Batch, evaluation: Evaluation, recorded: range) -> None:
+    """A batch through the network, added to the evaluation; `recorded` are the samples to keep rasters of, and begin
+    with the first of the batch."""
+    shown = network(batch.inputs)
+    judgement = task.judge(shown.reading, batch.x, batch.y)
+    spikes, counts = shown.spikes, shown.counts
+    if isinstance(batch.inputs, SpikeTrain):
+        spikes = {"input": batch.inputs, **spikes}
+        counts = {"input": batch.inputs.counts(), **counts}
+    evaluation.tally.add(judgement, counts)
+    evaluation.labels.append(judgement.label.cpu())
+    evaluation.predictions.append(judgement.prediction.cpu())
+    for b, sample in enumerate(recorded):
+        for layer, train in spikes.items():
+            evaluation.rasters.append(
+                SampleRaster(
+                    layer=layer,
+                    sample=sample,
+                    label=int(judgement.label[b]),
+                    prediction=int(judgement.prediction[b]),
+                    spikes=train.sample(b).dense(torch.bool)[:, 0].cpu().numpy(),
+                )
+            )

@@ -29,9 +29,10 @@ def learning_rate(training: spec.Training, step: int, steps_per_epoch: int) -> f
 
 
 def make_adam(network: nn.Module, adam: spec.Adam) -> torch.optim.AdamW:
-    """Adam over all parameters; decoupled weight decay, none by default."""
+    """Adam over all parameters, in one kernel; decoupled weight decay, none by default."""
     return torch.optim.AdamW(
         network.parameters(),
+        fused=True,
         lr=adam.learning_rate,
         betas=(adam.beta1, adam.beta2),
         eps=adam.eps,
@@ -47,13 +48,13 @@ def clip_gradient(network: nn.Module, largest_norm: float | None) -> Tensor:
     return nn.utils.clip_grad_norm_(network.parameters(), largest_norm)
 
 
-def rate_loss(spikes: Mapping[str, Tensor], regulariser: spec.RateRegulariser, dt_ms: float) -> Tensor:
+def rate_loss(counts: Mapping[str, Tensor], regulariser: spec.RateRegulariser, n_steps: int, dt_ms: float) -> Tensor:
     """`strength * mean_k (target - rate_k)**2` over the hidden neurons, rates in kHz (Renner 2020, eq. 4.10).
 
-    The rate of a neuron is its mean over the batch and the presentation.
+    The rate of a neuron is its mean over the batch and the presentation; `counts` are `[B, N]` by layer.
     """
-    hidden = torch.cat([z.mean(dim=(0, 1)) for layer, z in spikes.items() if layer.startswith("hidden")])
-    return regulariser.strength * (regulariser.target_hz / 1000 - hidden / dt_ms).square().mean()
+    hidden = torch.cat([count.mean(dim=0) for layer, count in counts.items() if layer.startswith("hidden")])
+    return regulariser.strength * (regulariser.target_hz / 1000 - hidden / (n_steps * dt_ms)).square().mean()
 
 
 def optimiser_tensors(network: nn.Module, optimiser: torch.optim.AdamW) -> dict[str, Tensor]:
@@ -70,4 +71,4 @@ def restore_optimiser(network: nn.Module, optimiser: torch.optim.AdamW, tensors:
     for name, parameter in network.named_parameters():
         for key in ("step", "exp_avg", "exp_avg_sq"):
             if (value := tensors.get(f"{name}/{key}")) is not None:
-                optimiser.state[parameter][key] = value.clone() if key == "step" else value.to(parameter.device).clone()
+                optimiser.state[parameter][key] = value.to(parameter.device).clone()

@@ -5,23 +5,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from snncore import datasets, spec
-from snncore.encoders import encode
 from snncore.errors import Diverged, OutOfMemory
 from snncore.events import Checkpoint, Event, Finished, Log, Metric, Progress, Raster, Split, Started, Stopped
 from snncore.networks import Network
 from snncore.streams import stream
 from snncore.tasks import make_task
 from snncore.training import checkpoints
+from snncore.training.batches import Batch, ahead, prepare
 from snncore.training.checkpoints import Position, Snapshot
 from snncore.training.environment import choose_device, describe
-from snncore.training.evaluation import Evaluation, evaluate, to_device
+from snncore.training.evaluation import Evaluation, evaluate
 from snncore.training.optimiser import (
     clip_gradient,
     learning_rate,
@@ -32,8 +32,6 @@ from snncore.training.optimiser import (
 )
 from snncore.training.result import confusion_matrix, cost, firing, split_metrics
 from snncore.training.tally import Tally
-
-LoggedSpikes = dict[str, Tensor]
 
 
 def train(
@@ -127,7 +125,7 @@ class _Run:
     # -- the run
 
     def events(self) -> Iterator[Event]:
-        yield Started(describe(self.job, self.device), self.step if self.resumed else None)
+        yield Started(describe(self.job, self.device, self.network.engine.name), self.step if self.resumed else None)
         if not self.resumed:
             for warning in spec.warnings_about(self.job):
                 yield Log("warning", warning)
@@ -145,12 +143,14 @@ class _Run:
         job, position = self.job, self.position
         size = job.training.batch_size
         order = stream(job.seed, "shuffle", position.epoch).permutation(len(self.data.train))
-        while position.batch < job.steps_per_epoch:
-            if self._stopping():
-                return
-            yield from self._checkpoint_when_due()
-            first = position.batch * size
-            yield from self._batch(order[first : first + size])
+        batches = range(position.batch, job.steps_per_epoch)
+        chosen = (order[batch * size : (batch + 1) * size] for batch in batches)
+        with ahead(self._prepared, zip(batches, chosen, strict=True)) as prepared:
+            for ready in prepared:
+                if self._stopping():
+                    return
+                yield from self._checkpoint_when_due()
+                yield from self._batch(ready)
         validation: Evaluation | None = None
         if len(self.data.validation):
             validation = self._evaluate("validation", self._rasters_wanted())
@@ -158,17 +158,22 @@ class _Run:
                 return
         yield from self._close_epoch(validation)
 
-    def _batch(self, which: np.ndarray[Any, np.dtype[np.int64]]) -> Iterator[Event]:
+    def _prepared(self, which: tuple[int, NDArray[np.int64]]) -> Batch:
+        """A batch of the current epoch, encoded."""
+        batch, samples = which
+        epoch = self.position.epoch
+        return prepare(self.job, self.data.train[samples], "train", batch, epoch, dtype=self.dtype, device=self.device)
+
+    def _batch(self, ready: Batch) -> Iterator[Event]:
         """One optimiser update."""
         job, training = self.job, self.job.training
         began = time.monotonic()
-        epoch, batch = self.position.epoch, self.position.batch
-        x, y = to_device(self.data.train[which], self.dtype, self.device)
-        shown = self.network(encode(job.encoding, x, stream(job.seed, "encode/train", batch, epoch)))
-        judgement = self.task.judge(shown.reading, x, y)
+        epoch = self.position.epoch
+        shown = self.network(ready.inputs)
+        judgement = self.task.judge(shown.reading, ready.x, ready.y)
         loss = judgement.loss
         if training.rate_regulariser is not None:
-            rate_term = rate_loss(shown.spikes, training.rate_regulariser, job.encoding.dt_ms)
+            rate_term = rate_loss(shown.counts, training.rate_regulariser, job.encoding.n_steps, job.encoding.dt_ms)
             self.tally.add_value("rate_loss", rate_term)
             loss = loss + rate_term
         rate = learning_rate(training, self.step, job.steps_per_epoch)
@@ -178,18 +183,18 @@ class _Run:
         loss.backward()  # type: ignore[no-untyped-call]
         norm = clip_gradient(self.network, training.gradient_clip_norm)
         self.optimiser.step()
-        self.tally.add(judgement, shown.spikes)
+        self.tally.add(judgement, shown.counts)
         self.tally.add_value("gradient_norm", norm)
         self.position.batch += 1
 
         if self.step == 1:
-            yield from self._activity_warnings(shown.spikes)
+            yield from self._activity_warnings(shown.counts)
         if self.step % training.log_every_steps == 0:
             value = float(judgement.loss.detach())
             self._demand_finite(value, "loss")
             yield Metric("batch_loss", "train", self.step, epoch, value, self._loss_unit(), "min")
         seconds = time.monotonic() - began
-        now = len(which) / max(seconds, 1e-9)
+        now = len(ready.x) / max(seconds, 1e-9)
         self.samples_a_second = 0.9 * self.samples_a_second + 0.1 * now if self.samples_a_second else now
         steps = job.n_training_steps
         done = self.step
@@ -249,7 +254,7 @@ class _Run:
                 "confusion_matrix": confusion_matrix(job, test),
                 "firing": firing(job, test),
                 "cost": cost(job, self.network, test, step, wall_time_s),
-                "environment": describe(job, self.device),
+                "environment": describe(job, self.device, self.network.engine.name),
                 "weights": {"kind": job.training.final_weights, "epoch": self.position.best_epoch},
             }
         )
@@ -279,10 +284,10 @@ class _Run:
                 spikes=raster.spikes,
             )
 
-    def _activity_warnings(self, spikes: LoggedSpikes) -> Iterator[Log]:
+    def _activity_warnings(self, counts: dict[str, Tensor]) -> Iterator[Log]:
         """A network that starts silent, or saturated, trains to nothing: say so after the first batch."""
-        for layer, z in spikes.items():
-            share = float(z.detach().mean())
+        for layer, count in counts.items():
+            share = float(count.detach().mean()) / self.job.encoding.n_steps
             hint = "; raise the input (encoding, weights gain) or lower v_threshold"
             if share == 0:
                 yield Log("warning", f"layer {layer!r} fired no spike in the first batch and may never learn{hint}")

@@ -22,14 +22,14 @@ class Tally:
     def __init__(self, sums: Mapping[str, Tensor] | None = None) -> None:
         self.sums: Sums = dict(sums or {})
 
-    def add(self, judgement: Judgement, spikes: Mapping[str, Tensor]) -> None:
-        """Count a batch. `spikes` are `[T, B, N]` by layer."""
+    def add(self, judgement: Judgement, counts: Mapping[str, Tensor]) -> None:
+        """Count a batch. `counts` are the spikes of each neuron, `[B, N]` by layer."""
         n = judgement.label.shape[0]
         self._plus("n_samples", torch.tensor(n, dtype=torch.float64))
         self._plus("loss", judgement.loss.detach().double() * n)
         self._plus("correct", judgement.correct.sum().double())
-        for layer, z in spikes.items():
-            self._plus(f"spikes/{layer}", z.detach().sum(dim=(0, 1)).double())
+        for layer, count in counts.items():
+            self._plus(f"spikes/{layer}", count.detach().sum(dim=0).double())
 
     def add_value(self, name: str, value: Tensor) -> None:
         """Add to a sum of its own, one value a batch."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from snncore.neurons import neuron_parameters
-from snncore.scan import ReferenceEngine
+from snncore.scan import unroll
 from snncore.spec import form_of
 from snncore.spec.architecture import ConstantDelay, NormalWeights, UniformDelay
 from snncore.surrogates import pseudo_derivative, spike_function
@@ -42,7 +42,7 @@ def test_two_neurons_two_steps_by_hand(scaling: str) -> None:
     with torch.no_grad():
         synapses.weight.copy_(torch.tensor([[0.0, 0.4], [0.2, 0.0]], dtype=DOUBLE))
     parameters = neuron_parameters(job.neuron, 2, 1.0, dtype=DOUBLE, device=CPU)
-    scan = ReferenceEngine()(current, parameters, spike_function(form_of(job.neuron)), synapses, keep_v=True)
+    scan = unroll(current, parameters, spike_function(form_of(job.neuron)), synapses, keep_v=True)
     (scan.z[1, 0] * c).sum().backward()
 
     v0 = [0.6, 0.3]  # the first neuron fires, the second does not
@@ -106,7 +106,7 @@ def test_the_loop_has_the_gradient_of_its_smooth_form(
 
     def spikes_and_potentials(current: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         synapses.weight = weight  # type: ignore[assignment]
-        scan = ReferenceEngine()(current, parameters, smooth_spike, synapses, keep_v=True)
+        scan = unroll(current, parameters, smooth_spike, synapses, keep_v=True)
         assert scan.v is not None
         return scan.z, scan.v
 
@@ -166,7 +166,7 @@ def test_detaching_the_reset_removes_exactly_its_path() -> None:
         job = tiny_spec(neuron={"kind": "lif", "tau_mem_ms": 10.0, "detach_reset": detach})
         parameters = neuron_parameters(job.neuron, 1, 1.0, dtype=DOUBLE, device=CPU)
         current = torch.tensor([[[1.2]], [[0.6]]], dtype=DOUBLE, requires_grad=True)
-        scan = ReferenceEngine()(current, parameters, spike_function(form_of(job.neuron)))
+        scan = unroll(current, parameters, spike_function(form_of(job.neuron)))
         scan.z[1].sum().backward()
         assert current.grad is not None
         gradients.append(current.grad[0].item())
@@ -188,7 +188,7 @@ def test_recurrent_spikes_arrive_after_their_delay(kind: str, steps_back: int) -
     synapses = recurrent_weights(n, delay)
     current = 0.3 * torch.rand(n_steps, 1, n, dtype=DOUBLE, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
-        scan = ReferenceEngine()(current, parameters, spike_function(form_of(job.neuron)), synapses, keep_v=True)
+        scan = unroll(current, parameters, spike_function(form_of(job.neuron)), synapses, keep_v=True)
     steps = synapses.delay if kind == "uniform" else torch.full((n, n), 3)
     assert int(steps.max()) == steps_back
     z, v, weight = scan.z[:, 0], torch.zeros(n, dtype=DOUBLE), synapses.weight.detach()
@@ -214,7 +214,7 @@ def test_a_scan_in_two_parts_is_the_scan_in_one() -> None:
     spike = spike_function(form_of(spec))
     synapses = recurrent_weights(n, UniformDelay(kind="uniform", low=1, high=5))
     current = torch.rand(40, 3, n, dtype=DOUBLE, generator=torch.Generator().manual_seed(7))
-    engine = ReferenceEngine()
+    engine = unroll
     with torch.no_grad():
         whole = engine(current, parameters, spike, synapses)
         first = engine(current[:3], parameters, spike, synapses)

@@ -83,7 +83,7 @@ def test_a_run_tells_its_story_in_order(job: JobSpec, uninterrupted: list[Event]
     assert {("batch_loss", "train"), ("learning_rate", "train"), ("gradient_norm", "train")} <= series
     for split in ("train", "validation", "test"):
         assert {("loss", split), ("accuracy", split), ("firing_rate_hz.hidden", split)} <= series
-    assert the(Started, uninterrupted).environment["engine"] == "reference"
+    assert the(Started, uninterrupted).environment["engine"] == "fused-cpu"
 
 
 def test_the_result_says_what_was_reached_and_what_it_cost(uninterrupted: list[Event]) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from snncore.neurons import neuron_parameters
-from snncore.scan import ReferenceEngine, Scan
+from snncore.scan import Scan, unroll
 from snncore.spec import form_of, parse_job_spec
 from snncore.spec.neuron import Neuron
 from snncore.surrogates import spike_function
@@ -30,7 +30,7 @@ def run(spec: Neuron, currents: list[float] | Tensor) -> Scan:
         current = current[:, None, None]
     parameters = neuron_parameters(spec, current.shape[2], 1.0, dtype=torch.float64, device=torch.device("cpu"))
     parameters = replace(parameters, decay_mem=parameters.decay_mem.round(decimals=12))
-    return ReferenceEngine()(current, parameters, spike_function(form_of(spec)), keep_v=True)
+    return unroll(current, parameters, spike_function(form_of(spec)), keep_v=True)
 
 
 def trajectory(scan: Scan) -> list[float]:
@@ -129,7 +129,7 @@ def test_the_firing_period_is_the_exact_one_for_every_input() -> None:
     spec = neuron(kind="lif", reset="value", v_threshold=1.0)
     parameters = neuron_parameters(spec, n_draws, 1.0, dtype=torch.float64, device=torch.device("cpu"))
     parameters = replace(parameters, decay_mem=1 - w_leak)
-    z = ReferenceEngine()(drive.expand(n_steps, 1, -1), parameters, spike_function(form_of(spec))).z[:, 0]
+    z = unroll(drive.expand(n_steps, 1, -1), parameters, spike_function(form_of(spec))).z[:, 0]
     t = torch.arange(1, n_steps + 1, dtype=torch.float64)[:, None]
     expected = ((t % period == 0) & ~silent).to(z)
     assert clear.sum() > 0.99 * n_draws

@@ -1,0 +1,541 @@
+/* The scan of a layer over time, forward and backward, and the gradients of weights.
+
+   Four samples at a time walk through all time steps of the neurons of a tile, so that what a step needs of the one
+   before is still close by. Forward, the operations on a potential and their order are those of
+   `snncore.neurons.step`, and nothing is contracted: spikes equal those of the reference wherever the sums of the
+   incoming currents do. */
+
+#ifndef REAL
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bits.h"
+
+#define GROUP 4       /* samples that walk together; the dense products are written for as many */
+#define SEGMENT 32    /* steps between two marks of the slow state, from which the backward scan redoes it */
+#define DENSE_FROM 0.5 /* share of firing neurons from which a dense product is faster than adding row by row */
+#define SORTED_ROWS 64 /* steps times samples whose spikes are sorted by neuron together */
+
+#define REAL float
+#define NAME(name) name##_f32
+#define EXP expf
+#define FABS fabsf
+#include "scan.c"
+#undef REAL
+#undef NAME
+#undef EXP
+#undef FABS
+#define REAL double
+#define NAME(name) name##_f64
+#define EXP exp
+#define FABS fabs
+#include "scan.c"
+
+int64_t segment_steps(void) { return SEGMENT; }
+
+/* Whether this processor has what the compiler took for granted. */
+int runs_here(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+#ifdef __AVX2__
+    if (!__builtin_cpu_supports("avx2")) return 0;
+#endif
+#ifdef __FMA__
+    if (!__builtin_cpu_supports("fma")) return 0;
+#endif
+#ifdef __AVX512F__
+    if (!__builtin_cpu_supports("avx512f")) return 0;
+#endif
+#ifdef __AVX512VL__
+    if (!__builtin_cpu_supports("avx512vl")) return 0;
+#endif
+#endif
+    return 1;
+}
+
+int64_t count_spikes(const uint64_t *words, int64_t n_words) {
+    int64_t n = 0;
+    for (int64_t w = 0; w < n_words; w++) n += __builtin_popcountll(words[w]);
+    return n;
+}
+#else
+
+#include "scan.h"
+
+#define Layer NAME(Layer)
+#define EACH _Pragma("GCC ivdep") for (int64_t j = 0; j < width; j++)
+
+static REAL *NAME(floats)(int64_t n) {
+    void *memory = NULL;
+    return posix_memalign(&memory, 64, (size_t)(n > 0 ? n : 1) * sizeof(REAL)) ? NULL : memory;
+}
+
+/* ---- forward ---- */
+
+/* What one group of samples needs besides the layer. */
+typedef struct {
+    int32_t *spikes;      /* [GROUP, listed] */
+    int64_t listed;
+    int64_t n_spikes[GROUP];
+    REAL *coefficients;   /* [GROUP, most presynaptic neurons] */
+} NAME(Arrivals);
+
+/* rows [GROUP, width] += for each delay, the weights of the neurons that fired that many steps before `t` */
+static void NAME(receive)(REAL *rows, const NAME(Synapses) *synapses, int64_t t, int64_t batch, int64_t first,
+                          int64_t n_group, int64_t width, NAME(Arrivals) *at) {
+    for (int64_t k = 0; k < synapses->n_delays; k++) {
+        int64_t step = t + synapses->lead - synapses->delays[k];
+        const uint64_t *words = synapses->words + (step * batch + first) * synapses->n_words;
+        const REAL *weights = synapses->weights + k * synapses->n_pre * width;
+        int64_t n_spikes = 0;
+        for (int64_t g = 0; g < n_group; g++) {
+            at->n_spikes[g] =
+                list_spikes(words + g * synapses->n_words, synapses->n_words, at->spikes + g * at->listed);
+            n_spikes += at->n_spikes[g];
+        }
+        if ((double)n_spikes > DENSE_FROM * (double)(n_group * synapses->n_pre)) {
+            memset(at->coefficients, 0, sizeof(REAL) * (size_t)(GROUP * synapses->n_pre));
+            for (int64_t g = 0; g < n_group; g++) {
+                for (int64_t e = 0; e < at->n_spikes[g]; e++) {
+                    at->coefficients[g * synapses->n_pre + at->spikes[g * at->listed + e]] = 1;
+                }
+            }
+            NAME(add_products)(rows, at->coefficients, synapses->n_pre, weights, synapses->n_pre, width, width);
+        } else {
+            for (int64_t g = 0; g < n_group; g++) {
+                NAME(add_rows)(rows + g * width, weights, width, width, at->spikes + g * at->listed, at->n_spikes[g]);
+            }
+        }
+    }
+}
+
+/* The potential of this step from that of the step before, its spikes z and adaptation a. */
+static void NAME(integrate)(const Layer *layer, int64_t column, REAL *restrict v, const REAL *restrict before,
+                            const REAL *restrict current, const REAL *restrict z, const REAL *restrict a) {
+    const int64_t width = layer->width;
+    const REAL *restrict decay = layer->decay_mem + column, *restrict scale = layer->input_scale + column,
+               *restrict threshold = layer->v_threshold + column, *restrict beta = layer->beta_adapt + column;
+    const REAL level = layer->v_reset;
+    if (layer->reset == 0 && layer->same_step) {
+        EACH v[j] = decay[j] * (before[j] - (threshold[j] + beta[j] * a[j]) * z[j]) + scale[j] * current[j];
+    } else if (layer->reset == 0) {
+        EACH v[j] = decay[j] * before[j] + scale[j] * current[j] - (threshold[j] + beta[j] * a[j]) * z[j];
+    } else if (layer->reset == 1 && layer->same_step) {
+        EACH v[j] = decay[j] * (before[j] * (1 - z[j]) + level * z[j]) + scale[j] * current[j];
+    } else if (layer->reset == 1) {
+        EACH v[j] = decay[j] * (before[j] * (1 - z[j])) + level * z[j] + scale[j] * current[j];
+    } else {
+        EACH v[j] = decay[j] * before[j] + scale[j] * current[j];
+    }
+}
+
+static void NAME(adapt)(const Layer *layer, int64_t column, REAL *restrict a, const REAL *restrict z) {
+    const int64_t width = layer->width;
+    const REAL *restrict decay = layer->decay_adapt + column;
+    EACH a[j] = decay[j] * a[j] + (1 - decay[j]) * z[j];
+}
+
+static void NAME(fire)(const Layer *layer, int64_t column, uint8_t *restrict flags, const REAL *restrict v,
+                       const REAL *restrict a, int32_t *restrict wait) {
+    const int64_t width = layer->width;
+    const REAL *restrict threshold = layer->v_threshold + column, *restrict beta = layer->beta_adapt + column;
+    const int32_t *restrict n_refractory = layer->n_refractory + column;
+    if (layer->inclusive) {
+        EACH flags[j] = v[j] >= threshold[j] + beta[j] * a[j];
+    } else {
+        EACH flags[j] = v[j] > threshold[j] + beta[j] * a[j];
+    }
+    if (layer->refractory) {
+        EACH {
+            int32_t left = wait[j];
+            uint8_t fires = flags[j] & (left == 0);
+            wait[j] = fires ? n_refractory[j] : left - (left > 0);
+            flags[j] = fires;
+        }
+    }
+}
+
+/* Run samples `from` to `to` and the neurons of the tile that starts at `column` through all steps; 0, or 1 where
+   there was no memory. */
+int NAME(forward)(const Layer *layer, int64_t from, int64_t to) {
+    const int64_t width = layer->width, batch = layer->batch, column = layer->column, stride = layer->stride;
+    const NAME(Synapses) *input = &layer->input, *recurrence = &layer->recurrence;
+    const int64_t most_words = input->n_words > layer->n_words ? input->n_words : layer->n_words;
+    const int64_t most_pre = input->n_pre > recurrence->n_pre ? input->n_pre : recurrence->n_pre;
+    NAME(Arrivals) at = {.listed = 64 * most_words};
+    REAL *scratch = NAME(floats)(3 * GROUP * width + GROUP * most_pre);
+    uint64_t *eights = calloc((size_t)(width / 8), 8);
+    at.spikes = malloc(sizeof(int32_t) * (size_t)(GROUP * at.listed));
+    if (scratch == NULL || at.spikes == NULL || eights == NULL) {
+        free(scratch), free(at.spikes), free(eights);
+        return 1;
+    }
+    REAL *received = scratch, *returned = received + GROUP * width, *z = returned + GROUP * width;
+    at.coefficients = z + GROUP * width;
+    uint8_t *flags = (uint8_t *)eights;
+
+    for (int64_t first = from; first < to; first += GROUP) {
+        const int64_t n_group = to - first < GROUP ? to - first : GROUP;
+        for (int64_t g = 0; g < n_group; g++) {
+            const uint64_t *words = layer->words + ((layer->lead - 1) * batch + first + g) * layer->n_words;
+            for (int64_t j = 0; j < width; j++) {
+                z[g * width + j] = (REAL)((words[(column + j) / 64] >> ((column + j) % 64)) & 1);
+            }
+        }
+        for (int64_t t = 0; t < layer->n_steps; t++) {
+            if (input->n_delays > 0) {
+                memset(received, 0, sizeof(REAL) * (size_t)(GROUP * width));
+                NAME(receive)(received, input, t, batch, first, n_group, width, &at);
+            }
+            if (recurrence->n_delays > 0) {
+                memset(returned, 0, sizeof(REAL) * (size_t)(GROUP * width));
+                NAME(receive)(returned, recurrence, t, batch, first, n_group, width, &at);
+            }
+            for (int64_t g = 0; g < n_group; g++) {
+                const int64_t b = first + g, here = b * stride + column;
+                REAL *v = layer->tape + t * batch * stride + here;
+                REAL *a = layer->a + here;
+                int32_t *wait = layer->wait + here;
+                REAL *restrict current = received + g * width;
+                if (input->n_delays == 0) memcpy(current, v, sizeof(REAL) * (size_t)width);
+                if (layer->bias != NULL) {
+                    const REAL *restrict bias = layer->bias + column;
+                    EACH current[j] += bias[j];
+                }
+                if (recurrence->n_delays > 0) {
+                    const REAL *restrict own = returned + g * width;
+                    EACH current[j] += own[j];
+                }
+                const REAL *before = t > 0 ? v - batch * stride : layer->v + here;
+                REAL *own_z = z + g * width;
+                NAME(integrate)(layer, column, v, before, current, own_z, a);
+                if (t % SEGMENT == 0) {
+                    int64_t mark = t / SEGMENT * batch * stride + here;
+                    if (layer->adaptive) memcpy(layer->marked_a + mark, a, sizeof(REAL) * (size_t)width);
+                    if (layer->refractory) memcpy(layer->marked_wait + mark, wait, sizeof(int32_t) * (size_t)width);
+                }
+                if (layer->adaptive) NAME(adapt)(layer, column, a, own_z);
+                NAME(fire)(layer, column, flags, v, a, wait);
+                EACH own_z[j] = (REAL)flags[j];
+
+                uint64_t *words = layer->words + ((t + layer->lead) * batch + b) * layer->n_words + column / 64;
+                pack_flags(eights, width, words);
+                int64_t n_fired = list_spikes(words, (width + 63) / 64, at.spikes);
+                for (int64_t e = 0; e < n_fired; e++) layer->total[here + at.spikes[e]] += 1;
+                if (layer->kernel != NULL) {
+                    for (int64_t e = 0; e < n_fired; e++) layer->weighted[here + at.spikes[e]] += layer->kernel[t];
+                }
+            }
+        }
+        for (int64_t b = first; b < first + n_group; b++) {
+            int64_t here = b * stride + column;
+            memcpy(layer->v + here, layer->tape + (layer->n_steps - 1) * batch * stride + here,
+                   sizeof(REAL) * (size_t)width);
+        }
+    }
+    free(scratch), free(at.spikes), free(eights);
+    return 0;
+}
+
+/* ---- backward ---- */
+
+static void NAME(read_spikes)(REAL *restrict z, const uint64_t *words, int64_t width) {
+    for (int64_t start = 0; start < width; start += 32) {
+        uint32_t word = (uint32_t)(words[start / 64] >> (start % 64));
+        int64_t n = width - start < 32 ? width - start : 32;
+        for (int64_t k = 0; k < n; k++) z[start + k] = (REAL)(int32_t)((word >> k) & 1);
+    }
+}
+
+/* h [width] of x = (v - threshold) / threshold, as `snncore.surrogates.pseudo_derivative` */
+static void NAME(pseudo_derivative)(const Layer *layer, REAL *restrict h, const REAL *restrict v,
+                                    const REAL *restrict threshold) {
+    const int64_t width = layer->width;
+    const REAL height = layer->dampening, half_width = layer->surrogate_width;
+    EACH h[j] = (v[j] - threshold[j]) / (threshold[j] * half_width);
+    switch (layer->surrogate) {
+    case 0:
+        EACH {
+            REAL left = 1 - FABS(h[j]);
+            h[j] = height * (left > 0 ? left : 0);
+        }
+        break;
+    case 1:
+        EACH {
+            REAL base = 1 + FABS(h[j]);
+            h[j] = height / (base * base);
+        }
+        break;
+    case 2:
+        EACH h[j] = height / (1 + h[j] * h[j]);
+        break;
+    case 3:
+        EACH h[j] = height * EXP((REAL)-0.5 * (h[j] * h[j]));
+        break;
+    default:
+        EACH h[j] = FABS(h[j]) <= 1 ? height : 0;
+    }
+}
+
+/* The neurons of each sample in a group whose pseudo-derivative is not zero. */
+typedef struct {
+    int32_t *indices; /* [GROUP, listed] */
+    int64_t listed;
+    int64_t n[GROUP];
+    REAL *coefficients; /* [GROUP, most postsynaptic neurons] */
+} NAME(Active);
+
+/* rows [GROUP, width] += what the neurons on which the spikes of step t end have for them, for active neurons only */
+static void NAME(send_back)(REAL *rows, const NAME(Feedback) *from, int64_t t, const Layer *layer, int64_t first,
+                            int64_t n_group, NAME(Active) *active) {
+    const int64_t width = layer->width, batch = layer->batch, n_post = from->n_post;
+    int64_t n_active = 0;
+    for (int64_t g = 0; g < n_group; g++) n_active += active->n[g];
+    for (int64_t k = 0; k < from->n_delays; k++) {
+        const int64_t at = t + from->delays[k];
+        const REAL *gradient;
+        if (at < layer->n_steps) {
+            gradient = from->gradient + (at * batch + first) * n_post;
+        } else if (at - layer->n_steps < from->n_later) {
+            gradient = from->later + ((at - layer->n_steps) * batch + first) * n_post;
+        } else {
+            continue;
+        }
+        /* a dense product costs about a quarter of a dot product a number, and nothing for each row */
+        if (n_group * n_post * width < n_active * (2 * n_post + 80)) {
+            const REAL *weights = from->by_receiver + k * n_post * from->n_pre + layer->column;
+            if (n_group < GROUP) {
+                memset(active->coefficients, 0, sizeof(REAL) * (size_t)(GROUP * n_post));
+                memcpy(active->coefficients, gradient, sizeof(REAL) * (size_t)(n_group * n_post));
+                gradient = active->coefficients;
+            }
+            NAME(add_products)(rows, gradient, n_post, weights, n_post, width, from->n_pre);
+        } else {
+            const REAL *weights = from->by_sender + (k * from->n_pre + layer->column) * n_post;
+            for (int64_t g = 0; g < n_group; g++) {
+                NAME(add_dots)(rows + g * width, weights, gradient + g * n_post, n_post,
+                               active->indices + g * active->listed, active->n[g]);
+            }
+        }
+    }
+}
+
+/* Gradients of the parameters that step t + 1 had from what step t left, before dv and da move on to step t. */
+static void NAME(parameters_back)(const Layer *layer, int64_t here, const REAL *restrict v, const REAL *restrict z,
+                                  const REAL *restrict a, const REAL *restrict threshold) {
+    const int64_t width = layer->width;
+    const REAL *restrict dv = layer->dv + here, *restrict da = layer->da + here;
+    REAL *restrict d_decay = layer->d_decay_mem + here, *restrict d_adapt = layer->d_decay_adapt + here;
+    const REAL subtract = layer->reset == 0 && layer->same_step, to_value = layer->reset == 1;
+    const REAL level = layer->reset == 1 && layer->same_step ? layer->v_reset : 0;
+    EACH {
+        REAL leaking = v[j] - subtract * threshold[j] * z[j] - to_value * z[j] * v[j] + level * z[j];
+        d_decay[j] += dv[j] * leaking;
+        d_adapt[j] += da[j] * (a[j] - z[j]);
+    }
+}
+
+/* dv, da and the tape from step t + 1 to step t. dz is dL/dz[t] but for what reset and adaptation pass on. */
+static void NAME(step_back)(const Layer *layer, int64_t here, REAL *restrict v, const REAL *restrict dz,
+                            const REAL *restrict h, const REAL *restrict z, const REAL *restrict a,
+                            const REAL *restrict threshold, REAL *restrict d_threshold) {
+    const int64_t width = layer->width, column = layer->column;
+    REAL *restrict dv = layer->dv + here, *restrict da = layer->da + here;
+    const REAL *restrict decay = layer->decay_mem + column, *restrict scale = layer->input_scale + column,
+               *restrict beta = layer->beta_adapt + column, *restrict decay_adapt = layer->decay_adapt + column;
+    const int attached = !layer->detach_reset;
+    const REAL subtracts = layer->reset == 0 && attached, sets = layer->reset == 1 && attached;
+    const REAL clears = layer->reset == 1, level = layer->v_reset;
+    const int same_step = layer->same_step != 0, scaled = layer->scaled != 0;
+    EACH {
+        const REAL leaked = decay[j] * dv[j];
+        const REAL reset = same_step ? leaked : dv[j];
+        const REAL gradient = dz[j] + (1 - decay_adapt[j]) * da[j] - subtracts * threshold[j] * reset +
+                              sets * (level * reset - v[j] * leaked);
+        const REAL slope = scaled ? 1 / threshold[j] : 1;
+        const REAL surge = gradient * h[j] * slope;
+        const REAL raised = -subtracts * z[j] * reset - surge * (scaled ? v[j] * slope : 1);
+        d_threshold[j] = raised;
+        da[j] = decay_adapt[j] * da[j] + beta[j] * raised;
+        dv[j] = leaked * (1 - clears * z[j]) + surge;
+        v[j] = scale[j] * dv[j];
+    }
+    (void)a;
+}
+
+/* Run samples `from` to `to` and the neurons of the tile that starts at `column` back through all steps. */
+int NAME(backward)(const Layer *layer, int64_t from, int64_t to) {
+    const int64_t width = layer->width, batch = layer->batch, column = layer->column, stride = layer->stride;
+    const int sends = layer->own.n_delays > 0 || layer->next.n_delays > 0;
+    const int64_t most_post = layer->own.n_post > layer->next.n_post ? layer->own.n_post : layer->next.n_post;
+    NAME(Active) active = {.listed = (width + 63) / 64 * 64};
+    REAL *scratch = NAME(floats)((2 * GROUP + 3) * width + GROUP * most_post + (GROUP * SEGMENT + 1) * width);
+    uint8_t *closed = calloc((size_t)(GROUP * SEGMENT), (size_t)width);
+    int32_t *wait = malloc(sizeof(int32_t) * (size_t)width);
+    uint64_t *eights = calloc((size_t)(width / 8), 8), *bits = calloc((size_t)(active.listed / 64), 8);
+    active.indices = malloc(sizeof(int32_t) * (size_t)(GROUP * active.listed));
+    if (!scratch || !closed || !wait || !eights || !bits || !active.indices) {
+        free(scratch), free(closed), free(wait), free(eights), free(bits), free(active.indices);
+        return 1;
+    }
+    REAL *h = scratch, *dz = h + GROUP * width, *z = dz + GROUP * width, *threshold = z + width,
+         *d_threshold = threshold + width;
+    active.coefficients = d_threshold + width;
+    REAL *adapted = active.coefficients + GROUP * most_post; /* [SEGMENT, GROUP, width] */
+    REAL *never = adapted + GROUP * SEGMENT * width;
+    memset(never, 0, sizeof(REAL) * (size_t)width);
+    uint8_t *flags = (uint8_t *)eights;
+    const REAL *restrict resting = layer->v_threshold + column, *restrict beta = layer->beta_adapt + column;
+    const int32_t *n_refractory = layer->n_refractory + column;
+
+    for (int64_t first = from; first < to; first += GROUP) {
+        const int64_t n_group = to - first < GROUP ? to - first : GROUP;
+        for (int64_t segment = (layer->n_steps - 1) / SEGMENT; segment >= 0; segment--) {
+            const int64_t start = segment * SEGMENT;
+            const int64_t stop = start + SEGMENT < layer->n_steps ? start + SEGMENT : layer->n_steps;
+            for (int64_t g = 0; g < n_group; g++) {
+                const int64_t mark = (segment * batch + first + g) * stride + column;
+                const uint64_t *words = layer->words + (layer->lead * batch + first + g) * layer->n_words + column / 64;
+                const int64_t a_step = batch * layer->n_words;
+                if (layer->adaptive) {
+                    const REAL *a = layer->marked_a + mark;
+                    for (int64_t t = start; t < stop; t++) {
+                        REAL *next = adapted + ((t - start) * GROUP + g) * width;
+                        NAME(read_spikes)(z, words + (t - 1) * a_step, width);
+                        memcpy(next, a, sizeof(REAL) * (size_t)width);
+                        NAME(adapt)(layer, column, next, z);
+                        a = next;
+                    }
+                }
+                if (layer->refractory) {
+                    memcpy(wait, layer->marked_wait + mark, sizeof(int32_t) * (size_t)width);
+                    for (int64_t t = start; t < stop; t++) {
+                        uint8_t *restrict shut = closed + ((t - start) * GROUP + g) * width;
+                        NAME(read_spikes)(z, words + t * a_step, width);
+                        EACH {
+                            int32_t left = wait[j];
+                            shut[j] = left != 0;
+                            wait[j] = z[j] > 0 ? n_refractory[j] : left - (left > 0);
+                        }
+                    }
+                }
+            }
+
+            for (int64_t t = stop - 1; t >= start; t--) {
+                for (int64_t g = 0; g < n_group; g++) {
+                    const int64_t b = first + g, here = b * stride + column;
+                    const REAL *restrict v = layer->tape + t * batch * stride + here;
+                    const REAL *restrict a = layer->adaptive ? adapted + ((t - start) * GROUP + g) * width : never;
+                    REAL *restrict own_h = h + g * width, *restrict own_dz = dz + g * width;
+                    EACH threshold[j] = resting[j] + beta[j] * a[j];
+                    NAME(pseudo_derivative)(layer, own_h, v, threshold);
+                    if (layer->refractory) {
+                        const uint8_t *restrict shut = closed + ((t - start) * GROUP + g) * width;
+                        EACH own_h[j] = shut[j] ? 0 : own_h[j];
+                    }
+                    if (sends) {
+                        EACH flags[j] = own_h[j] != 0;
+                        pack_flags(eights, width, bits);
+                        active.n[g] = list_spikes(bits, active.listed / 64, active.indices + g * active.listed);
+                    }
+                    const REAL *restrict d_total = layer->d_total + here;
+                    if (layer->kernel != NULL) {
+                        const REAL *restrict d_weighted = layer->d_weighted + here;
+                        const REAL now = layer->kernel[t];
+                        EACH own_dz[j] = d_total[j] + now * d_weighted[j];
+                    } else {
+                        memcpy(own_dz, d_total, sizeof(REAL) * (size_t)width);
+                    }
+                    if (layer->d_spikes != NULL) {
+                        const REAL *restrict given = layer->d_spikes + (t * batch + b) * layer->n_given + column;
+                        int64_t n = layer->n_given - column < width ? layer->n_given - column : width;
+                        for (int64_t j = 0; j < n; j++) own_dz[j] += given[j];
+                    }
+                }
+                if (sends) {
+                    NAME(send_back)(dz, &layer->own, t, layer, first, n_group, &active);
+                    NAME(send_back)(dz, &layer->next, t, layer, first, n_group, &active);
+                }
+                for (int64_t g = 0; g < n_group; g++) {
+                    const int64_t b = first + g, here = b * stride + column;
+                    REAL *v = layer->tape + t * batch * stride + here;
+                    const REAL *restrict a = layer->adaptive ? adapted + ((t - start) * GROUP + g) * width : never;
+                    EACH threshold[j] = resting[j] + beta[j] * a[j];
+                    NAME(read_spikes)(z, layer->words + ((t + layer->lead) * batch + b) * layer->n_words + column / 64,
+                                      width);
+                    if (layer->d_decay_mem != NULL) NAME(parameters_back)(layer, here, v, z, a, threshold);
+                    NAME(step_back)(layer, here, v, dz + g * width, h + g * width, z, a, threshold, d_threshold);
+                    if (layer->d_decay_mem != NULL) {
+                        REAL *restrict d_resting = layer->d_v_threshold + here, *restrict d_beta = layer->d_beta_adapt + here;
+                        EACH {
+                            d_resting[j] += d_threshold[j];
+                            d_beta[j] += d_threshold[j] * a[j];
+                        }
+                    }
+                }
+            }
+        }
+    }
+    free(scratch), free(closed), free(wait), free(eights), free(bits), free(active.indices);
+    return 0;
+}
+
+/* ---- weights ---- */
+
+/* gradient [n_pre, n_post] += for each presynaptic neuron, the rows [n_rows, stride] of `currents` in which the spikes
+   [n_rows, n_words] have it, in the order of the rows; postsynaptic neurons `from` to `to`. */
+int NAME(weight_gradient)(REAL *gradient, const REAL *currents, const uint64_t *words, int64_t n_rows, int64_t n_words,
+                          int64_t n_pre, int64_t n_post, int64_t stride, int64_t from, int64_t to) {
+    const int64_t listed = 64 * n_words, width = to - from;
+    int32_t *spikes = malloc(sizeof(int32_t) * (size_t)listed);
+    int32_t *starts = malloc(sizeof(int32_t) * (size_t)(listed + 1));
+    int32_t *sorted = malloc(sizeof(int32_t) * (size_t)(SORTED_ROWS * listed));
+    if (!spikes || !starts || !sorted) {
+        free(spikes), free(starts), free(sorted);
+        return 1;
+    }
+    for (int64_t start = 0; start < n_rows; start += SORTED_ROWS) {
+        const int64_t stop = start + SORTED_ROWS < n_rows ? start + SORTED_ROWS : n_rows;
+        memset(starts, 0, sizeof(int32_t) * (size_t)(listed + 1));
+        for (int64_t r = start; r < stop; r++) {
+            int64_t n = list_spikes(words + r * n_words, n_words, spikes);
+            for (int64_t e = 0; e < n; e++) starts[spikes[e] + 1]++;
+            /* the rows are read in the order of the neurons, which no hardware foresees */
+            for (int64_t j = 0; n > 0 && j < width; j += 64 / (int64_t)sizeof(REAL)) {
+                __builtin_prefetch(currents + r * stride + from + j);
+            }
+        }
+        for (int64_t i = 0; i < n_pre; i++) starts[i + 1] += starts[i];
+        for (int64_t r = start; r < stop; r++) {
+            int64_t n = list_spikes(words + r * n_words, n_words, spikes);
+            for (int64_t e = 0; e < n; e++) sorted[starts[spikes[e]]++] = (int32_t)(r - start);
+        }
+        const REAL *rows = currents + start * stride + from;
+        int64_t e = 0;
+        for (int64_t i = 0; i < n_pre; i++) {
+            NAME(add_rows)(gradient + i * n_post + from, rows, stride, width, sorted + e, starts[i] - e);
+            e = starts[i];
+        }
+    }
+    free(spikes), free(starts), free(sorted);
+    return 0;
+}
+
+/* currents [n_rows, n_post] += for each row the weights [n_pre, n_post] of its spikes [n_rows, n_words]; rows `from` to
+   `to`. */
+int NAME(project)(REAL *currents, const REAL *weights, const uint64_t *words, int64_t n_words, int64_t n_post,
+                  int64_t from, int64_t to) {
+    int32_t *spikes = malloc(sizeof(int32_t) * (size_t)(64 * n_words));
+    if (!spikes) return 1;
+    for (int64_t r = from; r < to; r++) {
+        int64_t n = list_spikes(words + r * n_words, n_words, spikes);
+        NAME(add_rows)(currents + r * n_post, weights, n_post, n_post, spikes, n);
+    }
+    free(spikes);
+    return 0;
+}
+
+#undef Layer
+#undef EACH
+#endif

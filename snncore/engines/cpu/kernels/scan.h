@@ -1,0 +1,76 @@
+/* What the kernels share with `snncore.engines.cpu.native`: the same structs, field by field, in the same order.
+
+   B samples, T steps of a chunk, N neurons padded to a multiple of 8. Arrays are contiguous, the last axis fastest;
+   spikes are bits, 64 neurons a word, neuron i in bit i % 64 of word i / 64. */
+
+#include <stdint.h>
+
+/* Synapses that take spikes. words [lead + T, B, n_words] begins `lead` steps before the chunk;
+   weights [n_delays, n_pre, width], for the neurons of one tile. */
+typedef struct {
+    const uint64_t *words;
+    int64_t n_words, lead, n_pre, n_delays;
+    const int64_t *delays;
+    const REAL *weights;
+} NAME(Synapses);
+
+/* Synapses seen from the neurons that send: gradient [T, B, n_post] of the currents of the neurons they end on, and
+   `later` [n_later, B, n_post], the same for the steps after the chunk. The weights lie here twice, by the sender
+   [n_delays, n_pre, n_post] and by the receiver [n_delays, n_post, n_pre]. */
+typedef struct {
+    const REAL *gradient, *later;
+    int64_t n_later, n_pre, n_post, n_delays;
+    const int64_t *delays;
+    const REAL *by_sender, *by_receiver;
+} NAME(Feedback);
+
+typedef struct {
+    int64_t n_steps, batch, stride, column, width;
+    /* the tape [T, B, stride]: currents, then potentials, then gradients of the currents */
+    REAL *tape;
+    /* own spikes [lead + T, B, n_words] */
+    uint64_t *words;
+    int64_t n_words, lead;
+
+    /* neurons [stride], and what they share */
+    const REAL *decay_mem, *input_scale, *v_threshold, *decay_adapt, *beta_adapt;
+    const int32_t *n_refractory;
+    int64_t reset; /* 0 subtract, 1 value, 2 none */
+    int64_t same_step, detach_reset, adaptive, refractory, inclusive;
+    int64_t surrogate; /* 0 triangle, 1 fast_sigmoid, 2 arctan, 3 gaussian, 4 boxcar */
+    int64_t scaled;
+    REAL v_reset, dampening, surrogate_width;
+
+    /* state [B, stride], from before the chunk to its end */
+    REAL *v, *a;
+    int32_t *wait;
+    /* the slow part of it at every SEGMENT-th step [n_segments, B, stride] */
+    REAL *marked_a;
+    int32_t *marked_wait;
+
+    /* forward: from spikes, or where there are no delays the tape holds the currents */
+    NAME(Synapses) input, recurrence;
+    const REAL *bias; /* [stride], or null */
+
+    /* sums over time of spikes: as they are, and weighted by kernel [T] where that is not null; [B, stride] */
+    REAL *total;
+    const REAL *kernel;
+    REAL *weighted;
+
+    /* backward: gradients of the two sums, of each spike [T, B, n_given] (or null), and through synapses */
+    const REAL *d_total, *d_weighted, *d_spikes;
+    int64_t n_given;
+    NAME(Feedback) own, next;
+    /* dL/dv and dL/da of the step after the chunk, then of its first step [B, stride] */
+    REAL *dv, *da;
+    /* gradients of the parameters of the neurons, by sample [B, stride], or null */
+    REAL *d_decay_mem, *d_v_threshold, *d_decay_adapt, *d_beta_adapt;
+} NAME(Layer);
+
+/* products.c */
+void NAME(add_rows)(REAL *row, const REAL *weights, int64_t stride, int64_t width, const int32_t *spikes,
+                    int64_t n_spikes);
+void NAME(add_products)(REAL *rows, const REAL *coefficients, int64_t coefficients_stride, const REAL *weights,
+                        int64_t n_pre, int64_t width, int64_t weights_stride);
+void NAME(add_dots)(REAL *row, const REAL *weights, const REAL *other, int64_t width, const int32_t *indices,
+                    int64_t n_indices);

@@ -1,0 +1,61 @@
+"""Batches, encoded while the one before is being trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from snncore import spec
+from snncore.datasets import Samples
+from snncore.encoders import encode
+from snncore.engines import Input
+from snncore.streams import stream
+
+Request = TypeVar("Request")
+Answer = TypeVar("Answer")
+
+
+class Batch(NamedTuple):
+    """Samples `[B, F]`, their classes `[B]` where there are any, and what the network sees of them."""
+
+    x: Tensor
+    y: Tensor | None
+    inputs: Input
+
+
+def prepare(
+    job: spec.JobSpec, samples: Samples, purpose: str, *where: int, dtype: torch.dtype, device: torch.device
+) -> Batch:
+    """Samples as tensors, encoded with the stream that is named by purpose and counters."""
+    x = torch.from_numpy(np.ascontiguousarray(samples.x)).to(device=device, dtype=dtype)
+    x = x if samples.scale == 1 else x * samples.scale
+    y = None if samples.y is None else torch.from_numpy(samples.y).to(device)
+    return Batch(x, y, encode(job.encoding, x, stream(job.seed, f"encode/{purpose}", *where)))
+
+
+@contextmanager
+def ahead(make: Callable[[Request], Answer], requests: Iterable[Request]) -> Iterator[Iterator[Answer]]:
+    """`map(make, requests)`, with the next answer made in another thread while the last is in use.
+
+    What is made follows from the request alone, so it does not matter when. Leaving the block early waits for the one
+    that is being made.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
+
+        def answers() -> Iterator[Answer]:
+            waiting: Future[Answer] | None = None
+            for request in requests:
+                coming = thread.submit(make, request)
+                if waiting is not None:
+                    yield waiting.result()
+                waiting = coming
+            if waiting is not None:
+                yield waiting.result()
+
+        yield answers()
