@@ -16,7 +16,7 @@ PYTEST_ARGS ?=
 PARALLEL ?= -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-fast lint format bench constraints clean
+.PHONY: help demo serve test test-fast lint format bench bench-peers bench-engine constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,9 +54,26 @@ format: $(STAMP) ## put the code into shape
 bench: $(STAMP) ## what the service costs on top of snncore.train, as a ratio
 	@$(BIN)/python benchmarks/service_cost.py
 
+# The peers have an environment of their own: none of them may decide what snncore runs on, nor the other way round.
+PEERS := .venv-peers
+PEERS_STAMP := $(PEERS)/.installed
+
+# torch first, and the one that snncore has: a peer that asks for torch, also to build itself, must find it there.
+$(PEERS_STAMP): benchmarks/peers.txt
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet torch==2.13.0
+	$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet --requirement benchmarks/peers.txt
+	@touch $@
+
+bench-peers: $(PEERS_STAMP) ## install the libraries that the engine is measured against
+
+# The second part runs also where the first has missed a threshold, and the target fails then all the same.
+bench-engine: $(STAMP) $(PEERS_STAMP) ## the engine against other libraries, and how its cost grows (on an idle machine)
+	@$(BIN)/python -m benchmarks.engine.run; met=$$?; $(BIN)/python -m benchmarks.engine.scaling && exit $$met
+
 constraints: $(STAMP) ## write constraints.txt anew from what .venv holds
 	@$(BIN)/python .ci/freeze.py > constraints.new && mv constraints.new constraints.txt && touch $(STAMP)
 
 clean: ## remove .venv and everything that was built
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo-output
+	rm -rf $(VENV) $(PEERS) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo-output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

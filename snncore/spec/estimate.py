@@ -9,12 +9,19 @@ from snncore.spec.dataset import n_features, split_sizes
 from snncore.spec.encoding import Poisson
 from snncore.spec.job import JobSpec
 from snncore.spec.neuron import ALIF, split_layer
+from snncore.spec.training import CheckpointedBackward, TruncatedBackward
 
 FLOATS_A_CELL_STEP = 5
 """What the reference loop holds for one neuron, sample and time step, between 4.2 and 6.2 by the kind of reset:
-potentials, spikes and products that autograd keeps. Held to measured memory by `tests/snncore/test_spec.py`."""
+potentials, spikes and products that autograd keeps. Held to measured memory by `tests/snncore/test_spec.py`, as are the
+others."""
 FLOATS_OF_ADAPTATION = 3
 FLOATS_A_PARAMETER = 5  # weight, gradient, two moments of Adam, the best weights so far
+
+FUSED_FLOATS_A_WEIGHT = 4  # the weights by sender and by receiver, a tile of them, their gradient before it is cut out
+FUSED_FLOATS_A_CELL = 10  # states, adjoints, sums and their gradients: for a neuron and a sample, whatever the time
+FUSED_MARK_STEPS = 32  # adaptation and refractory counters are kept at every so many steps
+FUSED_PADDING = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,37 @@ def useful_threads(spec: JobSpec, available: int) -> int:
     return max(1, min(available, spec.training.batch_size * synapses // MULTIPLICATIONS_WORTH_A_THREAD))
 
 
+def fused_bytes(spec: JobSpec, shapes: list[LayerShape], bytes_a_float: int) -> int:
+    """What the fused engine holds between forward and backward: a tape and bits for each spiking layer (see
+    `snncore.engines.cpu.engine`), the input, and the state at the borders of its chunks."""
+    n_time, batch, backward = spec.encoding.n_steps, spec.training.batch_size, spec.training.backward
+    chunk = n_time
+    if isinstance(backward, CheckpointedBackward):
+        chunk = min(n_time, backward.every_steps)
+    elif isinstance(backward, TruncatedBackward):
+        chunk = min(n_time, backward.window_steps)
+    n_chunks = -(-n_time // chunk)
+
+    def bits(n: int) -> int:
+        return n_time * batch * -(-n // 64) * 8
+
+    total = 2 * bits(n_inputs(spec)) if isinstance(spec.encoding, Poisson) else batch * n_inputs(spec) * bytes_a_float
+    for shape in shapes:
+        total += FUSED_FLOATS_A_WEIGHT * shape.synapses * bytes_a_float
+        if not shape.spiking:
+            continue
+        members = list(split_layer(spec.neuron, shape.n_neurons))
+        cells = batch * -(-shape.n_neurons // FUSED_PADDING) * FUSED_PADDING
+        marks = -(-chunk // FUSED_MARK_STEPS)
+        adapting = any(n and isinstance(neuron, ALIF) for n, neuron in members)
+        waiting = any(n and neuron.n_refractory for n, neuron in members)
+        total += bits(shape.n_neurons)
+        total += cells * bytes_a_float * (chunk + FUSED_FLOATS_A_CELL + marks * adapting) + cells * 4 * marks * waiting
+        if n_chunks > 1:
+            total += n_chunks * cells * (bytes_a_float * (1 + adapting) + 4 * waiting)
+    return total
+
+
 def estimate(spec: JobSpec) -> Estimate:
     """Parameters, optimiser steps, peak memory and floating point operations of a job.
 
@@ -104,12 +142,15 @@ def estimate(spec: JobSpec) -> Estimate:
         adapting = sum(n for n, neuron in split_layer(spec.neuron, shape.n_neurons) if isinstance(neuron, ALIF))
         return FLOATS_A_CELL_STEP * shape.n_neurons + (FLOATS_OF_ADAPTATION * shape.n_neurons if adapting else 0)
 
-    activations = n_time * batch * (n_inputs(spec) + sum(map(floats, shapes)))
+    if spec.training.engine == "reference":
+        activations = n_time * batch * (n_inputs(spec) + sum(map(floats, shapes))) * bytes_a_float
+    else:
+        activations = fused_bytes(spec, shapes, bytes_a_float)
     samples = sum(sizes.values()) * (n_features(spec.dataset) + 1)
     presented = 3 * sizes["train"] * epochs + sizes["validation"] * epochs + sizes["test"]
     return Estimate(
         parameters=parameters,
         steps=spec.n_training_steps,
-        peak_memory_bytes=bytes_a_float * (activations + samples + FLOATS_A_PARAMETER * parameters),
+        peak_memory_bytes=activations + bytes_a_float * (samples + FLOATS_A_PARAMETER * parameters),
         flops=2 * n_time * sum(shape.synapses for shape in shapes) * presented,
     )

@@ -203,6 +203,7 @@ torch.set_num_threads(1)
 def peak(): return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM:"))
 run = train(parse_job_spec(json.loads(sys.argv[1])))
 warm = json.loads(sys.argv[1]); warm["encoding"]["duration_ms"] = 2.0; warm["training"]["epochs"] = 1
+warm["architecture"].update({"layers": [2, 2]} if "layers" in warm["architecture"] else {"n_hidden": 2})
 for event in train(parse_job_spec(warm)): pass
 before = peak()
 for event in run:
@@ -211,25 +212,58 @@ print(peak() - before)
 """
 
 
+def measured_memory(document: dict[str, Any]) -> int:
+    # Tensors are mapped one by one and unmapped when they die, so that the peak of the process is that of its tensors.
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
+    command = [sys.executable, "-c", MEASURE, json.dumps(document)]
+    return int(subprocess.check_output(command, text=True, env=environment))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "neuron",
     [{"kind": "lif"}, {"kind": "alif"}, {"kind": "lif", "n_refractory": 2}, {"kind": "lif", "reset": "value"}],
     ids=["lif", "alif", "refractory", "value"],
 )
-def test_the_memory_estimate_is_within_a_third_of_what_training_takes(neuron: dict[str, Any]) -> None:
+def test_the_memory_estimate_of_the_reference_is_within_a_third(neuron: dict[str, Any]) -> None:
     document = tiny_job(
         neuron=neuron,
         encoding={"duration_ms": 300.0},
         architecture={"n_hidden": 300},
-        training={"batch_size": 128},
+        training={"batch_size": 128, "engine": "reference"},
         recording={"kind": "none"},
     )
-    # Tensors are mapped one by one and unmapped when they die, so that the peak of the process is that of its tensors.
-    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
-    command = [sys.executable, "-c", MEASURE, json.dumps(document)]
-    measured = int(subprocess.check_output(command, text=True, env=environment))
-    assert estimate(parse_job_spec(document)).peak_memory_bytes == pytest.approx(measured, rel=0.33)
+    assert estimate(parse_job_spec(document)).peak_memory_bytes == pytest.approx(measured_memory(document), rel=0.33)
+
+
+FEED_FORWARD = {"kind": "feedforward", "layers": [700, 300], "readout": {"kind": "spike_count"}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "backward",
+    [{"kind": "full"}, {"kind": "checkpointed", "every_steps": 60}, {"kind": "truncated", "window_steps": 150}],
+    ids=["full", "checkpointed", "truncated"],
+)
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"neuron": {"kind": "lif"}, "architecture": {"n_hidden": 300}},
+        {"neuron": {"kind": "alif", "n_refractory": 2}, "architecture": {"n_hidden": 300}},
+        {"neuron": {"kind": "lif"}, "architecture": FEED_FORWARD},
+    ],
+    ids=["lif", "alif, refractory", "feed-forward"],
+)
+def test_the_memory_estimate_of_the_fused_engine_is_within_a_fifth(
+    parts: dict[str, Any], backward: dict[str, Any]
+) -> None:
+    document = tiny_job(
+        encoding={"duration_ms": 1500.0, "max_rate_hz": 50.0},
+        training={"batch_size": 128, "backward": backward},
+        recording={"kind": "none"},
+        **parts,
+    )
+    assert estimate(parse_job_spec(document)).peak_memory_bytes == pytest.approx(measured_memory(document), rel=0.2)
 
 
 def test_small_networks_get_one_thread_and_large_ones_what_there_is() -> None:

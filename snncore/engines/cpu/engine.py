@@ -24,7 +24,7 @@ from snncore.engines.cpu.native import STRUCTS, SUFFIX, library
 from snncore.engines.cpu.parallel import run_all
 from snncore.engines.interface import FULL, Activity, Backward, Checkpointed, Full, Input, Layer, Truncated, check_input
 from snncore.neurons import NeuronParameters, NeuronState, step
-from snncore.spikes import SpikeTrain, n_words
+from snncore.spikes import WORD, SpikeTrain, n_words
 from snncore.surrogates import SurrogateSpike
 from snncore.synapses import Synapses
 
@@ -206,8 +206,10 @@ class _State:
         v, a = (torch.zeros(batch, stride, dtype=dtype) for _ in range(2))
         return cls(v, a, torch.zeros(batch, stride, dtype=torch.int32))
 
-    def copy(self) -> _State:
-        return _State(self.v.clone(), self.a.clone(), self.wait.clone())
+    def copy(self, neurons: NeuronParameters) -> _State:
+        """What a chunk can be begun from again: what these neurons never change is not copied."""
+        a = self.a.clone() if neurons.adaptive else self.a
+        return _State(self.v.clone(), a, self.wait.clone() if neurons.refractory else self.wait)
 
 
 @dataclass(slots=True)
@@ -264,9 +266,13 @@ class _Kernels:
         self.native = library()
         self.segment = self.native.segment_steps()
         self.kept: list[Any] = []
+        """What the structs of the current chunk point to."""
+        self.tiles: dict[int, list[Tensor]] = {}
+        self.receivers: dict[int, Tensor] = {}
         self.vectors = [self._neurons(part) for part in run.parts]
         self.input_rows = [part.input.by_sender(tensors) if part.input else None for part in run.parts]
         self.own_rows = [part.recurrence.by_sender(tensors) if part.recurrence else None for part in run.parts]
+        self.projection_rows = run.projection.by_sender(tensors) if run.projection else None
         self.biases = [self._row(part, None if part.bias is None else tensors[part.bias]) for part in run.parts]
         self.input_words, self.input_lead = self._input_words()
 
@@ -360,12 +366,13 @@ class _Kernels:
         if bits is None:
             self.currents(i, span, tape)
         else:
-            assert part.input is not None and rows is not None
+            assert part.input is not None
+            assert rows is not None
             at.input.words = self.pointer(bits[start:])
             at.input.n_words, at.input.lead, at.input.n_pre = bits.shape[2], lead, rows.shape[1]
             at.input.n_delays, at.input.delays = len(part.input.delays), self.indices(part.input.delays)
             if part.recurrence is None:
-                width = min(width, max(64, TILE_BYTES // (rows.shape[1] * self.itemsize) // 64 * 64))
+                width = self._tile_width(part, rows.shape[1])
         if part.recurrence is not None:
             own = self.own_rows[i]
             assert own is not None
@@ -373,16 +380,8 @@ class _Kernels:
             at.recurrence.n_pre, at.recurrence.n_delays = own.shape[1], len(part.recurrence.delays)
             at.recurrence.delays = self.indices(part.recurrence.delays)
             at.recurrence.weights = self.pointer(own)
-        self._split(
-            "forward",
-            at,
-            width,
-            lambda tile, column, n: setattr(
-                tile.input,
-                "weights",
-                None if bits is None or rows is None else self.pointer(rows[:, :, column : column + n].contiguous()),
-            ),
-        )
+        tiles = None if bits is None or rows is None else self._tiles(i, rows, width)
+        self._split("forward", at, width, tiles)
         return marks
 
     def currents(self, i: int, span: tuple[int, int], tape: Tensor) -> None:
@@ -435,27 +434,36 @@ class _Kernels:
             setattr(at, f"d_{name}", self.pointer(gradient))
         own, width = self.own_rows[i], part.stride
         if part.recurrence is not None and own is not None:
-            receiver = part.recurrence.by_receiver(self.tensors)
-            self._feedback(at.own, part.recurrence, tape, None if run.cut else later[i], own, receiver)
+            self._feedback(at.own, part.recurrence, tape, None if run.cut else later[i], own)
         after = run.after(i)
         if after is not None and next_tape is not None:
-            rows = self.input_rows[i + 1] if i + 1 < len(run.parts) else after.by_sender(self.tensors)
+            rows = self.input_rows[i + 1] if i + 1 < len(run.parts) else self.projection_rows
             assert rows is not None
-            self._feedback(at.next, after, next_tape, later[i + 1], rows, after.by_receiver(self.tensors))
+            self._feedback(at.next, after, next_tape, later[i + 1], rows)
             if part.recurrence is None:
-                width = min(width, max(64, TILE_BYTES // (rows.shape[2] * self.itemsize) // 64 * 64))
-        self._split("backward", at, width, lambda tile, column, n: None)
+                width = self._tile_width(part, rows.shape[2])
+        self._split("backward", at, width, None)
 
-    def _feedback(
-        self, at: Any, links: _Links, tape: Tensor, later: Tensor | None, sender: Tensor, receiver: Tensor
-    ) -> None:
+    def _feedback(self, at: Any, links: _Links, tape: Tensor, later: Tensor | None, sender: Tensor) -> None:
+        if links.where.start not in self.receivers:
+            self.receivers[links.where.start] = links.by_receiver(self.tensors)
         at.gradient = self.pointer(tape)
         at.later, at.n_later = self.pointer(later), 0 if later is None else later.shape[0]
         _, at.n_pre, at.n_post = sender.shape
         at.n_delays, at.delays = len(links.delays), self.indices(links.delays)
-        at.by_sender, at.by_receiver = self.pointer(sender), self.pointer(receiver)
+        at.by_sender, at.by_receiver = self.pointer(sender), self.pointer(self.receivers[links.where.start])
 
-    def _split(self, name: str, at: Any, width: int, fill: Any) -> None:
+    def _tile_width(self, part: _Part, n_others: int) -> int:
+        """Neurons whose synapses with `n_others` fit the cache: a whole number of words, or all."""
+        return min(part.stride, max(WORD, TILE_BYTES // (n_others * self.itemsize) // WORD * WORD))
+
+    def _tiles(self, i: int, rows: Tensor, width: int) -> list[Tensor]:
+        """The input weights of layer `i`, tile by tile."""
+        if i not in self.tiles:
+            self.tiles[i] = [tile.contiguous() for tile in torch.split(rows, width, dim=2)]
+        return self.tiles[i]
+
+    def _split(self, name: str, at: Any, width: int, input_weights: list[Tensor] | None) -> None:
         """Call a scan kernel for every tile of neurons and block of samples."""
         batch, stride = self.run.batch, int(at.stride)
         blocks = max(1, min(-(-batch // GROUP), 4 * torch.get_num_threads()))
@@ -465,7 +473,8 @@ class _Kernels:
             tile = type(at)()
             ctypes.pointer(tile)[0] = at
             tile.column, tile.width = column, min(width, stride - column)
-            fill(tile, column, tile.width)
+            if input_weights is not None:
+                tile.input.weights = self.pointer(input_weights[column // width])
             self.kept.append(tile)
             calls += [(ctypes.addressof(tile), first, min(first + block, batch)) for first in range(0, batch, block)]
         run_all(self.kernel_named(name), calls)
@@ -492,22 +501,18 @@ class _Kernels:
 
     def project(self, words: Tensor, lead: int) -> Tensor:
         """The currents `[T, B, n_post]` that spikes send through the projection, padded."""
-        links = self.run.projection
+        links, rows = self.run.projection, self.projection_rows
         assert links is not None
-        rows = links.by_sender(self.tensors)
+        assert rows is not None
         out = torch.zeros(self.run.n_steps, self.run.batch, rows.shape[2], dtype=self.dtype)
         for k, delay in enumerate(links.delays):
             sent = words[lead - delay : lead - delay + self.run.n_steps]
             n_rows = self.run.n_steps * self.run.batch
             part = -(-n_rows // (4 * torch.get_num_threads()))
-            run_all(
-                self.kernel_named("project"),
-                [
-                    (out.data_ptr(), rows[k].data_ptr(), sent.data_ptr(), words.shape[2], rows.shape[2], first)
-                    + (min(first + part, n_rows),)
-                    for first in range(0, n_rows, part)
-                ],
-            )
+            pointers = (out.data_ptr(), rows[k].data_ptr(), sent.data_ptr())
+            sizes = (words.shape[2], rows.shape[2])
+            spans = [(first, min(first + part, n_rows)) for first in range(0, n_rows, part)]
+            run_all(self.kernel_named("project"), [(*pointers, *sizes, *span) for span in spans])
         return out
 
 
@@ -542,10 +547,11 @@ class _Present(torch.autograd.Function):
         tapes, marks = _tapes(run, dtype), [_State.at_rest(0, 0, dtype)] * len(run.parts)
         for span in run.chunks():
             if run.wanted and run.chunk < run.n_steps:
-                starts.append([state.copy() for state in states])
+                starts.append([state.copy(part.parameters) for state, part in zip(states, run.parts, strict=True)])
             n = span[1] - span[0]
             for i in range(len(run.parts)):
                 marks[i] = kernels.forward(i, span, tapes[i][:n], states[i], sums[i])
+            kernels.kept.clear()
             if run.v is not None:
                 run.v[span[0] : span[1]] = tapes[-1][:n, :, : last.n]
         if not run.wanted or run.chunk < run.n_steps:
@@ -663,7 +669,9 @@ class _WayBack:
         n = span[1] - span[0]
         unread = [torch.zeros(run.batch, part.stride, dtype=self.kernels.dtype) for part in run.parts]
         return [
-            self.kernels.forward(i, span, tapes[i][:n], starts[i].copy(), [unread[i], unread[i].clone()])
+            self.kernels.forward(
+                i, span, tapes[i][:n], starts[i].copy(run.parts[i].parameters), [unread[i], unread[i].clone()]
+            )
             for i in range(len(run.parts))
         ]
 
@@ -819,6 +827,7 @@ class _WayBack:
         if part.bias is not None:
             total += tensors[part.bias] * found[part.bias]
         if part.input is None:
-            assert self.dx is not None and self.kernels.numbers is not None
+            assert self.dx is not None
+            assert self.kernels.numbers is not None
             total += (self.dx * self.kernels.numbers).sum(dim=(0, 1))
         return total / part.parameters.input_scale
