@@ -60,6 +60,7 @@ CASES = {
     "delay of all synapses": Case(LIF, delay=LATE, recurrent_delay=LATE, n_projected=3, projection_delay=LATE),
     "numbers as input": Case(ALIF, density=None, delay=SCATTERED, biased=True, trainable_neurons=True),
     "numbers without delay": Case(LIF, density=None, recurrent=(False,), n_projected=18, biased=True),
+    "many numbers as input": Case(ALIF, sizes=(70, 9), density=None, delay=SCATTERED, trainable_neurons=True),
     "reset to a value": Case({**LIF, "reset": "value", "v_reset": -0.25}, trainable_neurons=True),
     "reset to a value in the same step": Case(
         {**LIF, "reset": "value", "v_reset": 0.25, "reset_timing": "same_step"}, trainable_neurons=True

@@ -11,6 +11,8 @@ import threading
 import torch
 from torch import Tensor
 
+from snncore.engines.cpu.native import library
+
 KEPT = 4
 """Free buffers that are kept at most."""
 
@@ -35,7 +37,9 @@ class Buffers:
                 return best[:n].view(shape)
             # what is free and too small will not be missed, the sizes of a run repeat
             self._free = [buffer for buffer in self._free if buffer.dtype != dtype]
-        return torch.empty(n, dtype=dtype).view(shape)
+        buffer = torch.empty(n, dtype=dtype)
+        library().use_large_pages(buffer.data_ptr(), buffer.numel() * buffer.itemsize)
+        return buffer.view(shape)
 
     def give_back(self, tensor: Tensor) -> None:
         """Put a tensor back that nothing looks at any more."""

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from snncore.engines.cpu.buffers import Buffers
+from snncore.engines.cpu.dense import multiply
 from snncore.engines.cpu.native import STRUCTS, SUFFIX, library
 from snncore.engines.cpu.parallel import run_all
 from snncore.engines.interface import FULL, Activity, Backward, Checkpointed, Full, Input, Layer, Truncated, check_input
@@ -32,6 +33,10 @@ PADDING = 16
 """Neurons of a layer are padded to a multiple of this: a vector register of floats."""
 GROUP = 4
 """Samples that a kernel takes together."""
+FEW_NUMBERS = 64
+"""Numbers a sample and step, below which the kernel multiplies them itself."""
+PANEL = 64
+"""Columns of a weight gradient that the kernel takes together."""
 TILE_BYTES = 2**19
 """Weights that the kernel keeps going back to, in bytes: they should stay in the second-level cache of a core."""
 DENSE_FROM = 0.5
@@ -122,6 +127,13 @@ def _chunk(backward: Backward, n_steps: int) -> int:
             return n_steps
         case Checkpointed(steps) | Truncated(steps):
             return min(steps, n_steps)
+
+
+def _reaches(delay: int, start: int, stop: int) -> tuple[slice, int]:
+    """The steps whose input arrives between `start` and `stop`, and the first step of these that any arrives in,
+    counted from `start`."""
+    sent = slice(max(0, start - delay), max(0, stop - delay))
+    return sent, min(max(0, delay - start), stop - start)
 
 
 def _padded(n: int) -> int:
@@ -257,7 +269,7 @@ class _Kernels:
 
     def __init__(self, run: _Run, numbers: Tensor | None, kernel: Tensor | None, tensors: Sequence[Tensor]) -> None:
         self.run = run
-        self.numbers = numbers
+        self.numbers = numbers if numbers is None or numbers.stride(0) == 0 else numbers.contiguous()
         self.kernel = kernel
         self.tensors = tensors
         self.dtype = run.parts[0].parameters.decay_mem.dtype
@@ -363,16 +375,21 @@ class _Kernels:
         rows = self.input_rows[i]
         bits, lead = (run.bits[i - 1], run.leads[i - 1]) if i else (self.input_words, self.input_lead)
         width = part.stride
-        if bits is None:
-            self.currents(i, span, tape)
-        else:
-            assert part.input is not None
-            assert rows is not None
-            at.input.words = self.pointer(bits[start:])
-            at.input.n_words, at.input.lead, at.input.n_pre = bits.shape[2], lead, rows.shape[1]
-            at.input.n_delays, at.input.delays = len(part.input.delays), self.indices(part.input.delays)
+        if rows is not None and part.input is not None and (bits is not None or self.stepwise):
+            at.input.n_pre, at.input.n_delays = rows.shape[1], len(part.input.delays)
+            at.input.delays = self.indices(part.input.delays)
+            if bits is not None:
+                at.input.words, at.input.n_words, at.input.lead = self.pointer(bits[start:]), bits.shape[2], lead
+            else:
+                assert self.numbers is not None
+                at.input.numbers, at.input.n_numbers = self.pointer(self.numbers), self.numbers.shape[2]
+                at.input.start = start
             if part.recurrence is None:
                 width = self._tile_width(part, rows.shape[1])
+            tiles = self._tiles(i, rows, width)
+        else:
+            self.currents(i, span, tape)
+            tiles = None
         if part.recurrence is not None:
             own = self.own_rows[i]
             assert own is not None
@@ -380,12 +397,18 @@ class _Kernels:
             at.recurrence.n_pre, at.recurrence.n_delays = own.shape[1], len(part.recurrence.delays)
             at.recurrence.delays = self.indices(part.recurrence.delays)
             at.recurrence.weights = self.pointer(own)
-        tiles = None if bits is None or rows is None else self._tiles(i, rows, width)
         self._split("forward", at, width, tiles)
         return marks
 
+    @property
+    def stepwise(self) -> bool:
+        """Whether the kernel multiplies the input's numbers with the weights itself, step by step: where there are few
+        of them, and they are not the same in every step."""
+        x = self.numbers
+        return x is not None and x.stride(0) != 0 and x.shape[2] < FEW_NUMBERS
+
     def currents(self, i: int, span: tuple[int, int], tape: Tensor) -> None:
-        """The currents that numbers make, into the tape."""
+        """What the input's numbers come to, into the tape: one product for all steps, or for one that repeats."""
         part, x = self.run.parts[i], self.numbers
         assert x is not None
         start, stop = span
@@ -394,19 +417,19 @@ class _Kernels:
             tape[:, :, : part.n] = x[start:stop]
             tape[:, :, part.n :] = 0
             return
+        if x.stride(0) != 0:
+            for k, delay in enumerate(part.input.delays):
+                sent, arrived = _reaches(delay, start, stop)
+                current = tape[arrived:] if k == 0 else torch.empty_like(tape[arrived:])
+                multiply(x[sent].flatten(0, 1), rows[k, : part.input.n_pre], current.view(-1, part.stride))
+                if k == 0:
+                    tape[:arrived] = 0
+                else:
+                    tape[arrived:] += current
+            return
+        tape.zero_()
         for k, delay in enumerate(part.input.delays):
-            weights = rows[k, : part.input.n_pre]
-            if k == 0 and delay == 0 and x.stride(0) != 0:
-                flat = x[start:stop].reshape(-1, x.shape[2])
-                torch.mm(flat, weights, out=tape.view(-1, part.stride))
-                continue
-            if k == 0:
-                tape.zero_()
-            sent = slice(max(0, start - delay), max(0, stop - delay))
-            if sent.stop > sent.start:
-                first = sent.start + delay - start
-                once = x.stride(0) == 0
-                tape[first:] += (x[:1] if once else x[sent]) @ weights
+            tape[max(0, delay - start) :] += x[0] @ rows[k, : part.input.n_pre]
 
     # -- backward
 
@@ -481,19 +504,40 @@ class _Kernels:
 
     # -- weights
 
-    def weight_gradient(self, words: Tensor, lead: int, delay: int, start: int, currents: Tensor, into: Tensor) -> None:
-        """into `[n_pre, n_post]` += sum over the chunk of z[t - delay] (outer) currents[t]."""
+    def from_spikes(self, bits: Tensor, lead: int, delay: int, start: int, into: Tensor) -> Any:
+        """The spikes that reach the chunk at step `start` after `delay`, as what a weight gradient is made from."""
+        source = self.structs.source()
+        source.words, source.n_words = self.pointer(bits[lead + start - delay :]), bits.shape[2]
+        source.n_pre, source.gradient = into.shape[0], self.pointer(into)
+        return source
+
+    def from_numbers(self, delay: int, start: int, into: Tensor) -> Any:
+        """The same for the input's numbers."""
+        assert self.numbers is not None
+        source = self.structs.source()
+        _, batch, source.n_numbers = self.numbers.shape
+        # rows before the presentation are never read, so their address need not exist
+        row = batch * source.n_numbers * self.itemsize
+        source.numbers = (self.pointer(self.numbers) or 0) + (start - delay) * row
+        source.silent, source.n_pre = max(0, delay - start) * batch, into.shape[0]
+        source.gradient = self.pointer(into)
+        return source
+
+    def weight_gradients(self, sources: list[Any], currents: Tensor) -> None:
+        """Add to the gradients `[n_pre, n_post]` of all sources what the chunk's currents have for them."""
+        if not sources:
+            return
         n_rows, stride = currents.shape[0] * currents.shape[1], currents.shape[2]
-        sent = words[lead + start - delay : lead + start - delay + currents.shape[0]]
-        n_parts = max(torch.get_num_threads(), -(-into.numel() * self.itemsize // TILE_BYTES))
-        width = max(PADDING, -(-stride // (PADDING * n_parts)) * PADDING)
+        together = (self.structs.source * len(sources))(*sources)
+        # whole panels for each thread, a few parts so that the threads end together
+        n_parts = torch.get_num_threads()
+        width = -(-stride // (PANEL * n_parts)) * PANEL if stride > PANEL else stride
         run_all(
-            self.kernel_named("weight_gradient"),
+            self.kernel_named("weight_gradients"),
             [
                 (
-                    *(tensor.data_ptr() for tensor in (into, currents, sent)),
-                    *(n_rows, words.shape[2], into.shape[0], into.shape[1], stride),
-                    *(column, min(column + width, stride)),
+                    *(ctypes.addressof(together), len(sources), currents.data_ptr()),
+                    *(n_rows, stride, stride, column, min(column + width, stride)),
                 )
                 for column in range(0, stride, width)
             ],
@@ -698,20 +742,22 @@ class _WayBack:
         """Add up what the gradients of a chunk's currents mean for weights, biases and input."""
         run, part, kernels = self.run, self.run.parts[i], self.kernels
         start, _ = span
+        sources: list[Any] = []
         if part.recurrence is not None and self._wanted(part.recurrence, part):
             for k, delay in enumerate(part.recurrence.delays):
                 into = self._weight(part.recurrence, k)
-                self._from_spikes(run.bits[i], run.leads[i], delay, start, tape, into, part.recurrence)
-        if part.input is not None:
+                sources += self._spikes(run.bits[i], run.leads[i], delay, start, tape, into, part.recurrence)
+        if part.input is not None and self._wanted(part.input, part):
             bits, lead = (run.bits[i - 1], run.leads[i - 1]) if i else (kernels.input_words, kernels.input_lead)
             for k, delay in enumerate(part.input.delays):
-                if not self._wanted(part.input, part):
-                    break
                 into = self._weight(part.input, k)
                 if bits is not None:
-                    self._from_spikes(bits, lead, delay, start, tape, into, part.input)
+                    sources += self._spikes(bits, lead, delay, start, tape, into, part.input)
+                elif kernels.stepwise:
+                    sources.append(kernels.from_numbers(delay, start, into))
                 else:
-                    self._from_numbers(delay, span, tape, into)
+                    self._at_once(delay, span, tape, into)
+        kernels.weight_gradients(sources, tape)
         if part.bias is not None and (self.needed[part.bias] or self._scale_wanted(part)):
             gradient = tape[:, :, : part.n].sum(dim=(0, 1))
             self.biases[part.bias] = self.biases[part.bias] + gradient if part.bias in self.biases else gradient
@@ -731,27 +777,28 @@ class _WayBack:
             self.weights[index] = torch.zeros(_padded(links.n_pre), _padded(links.n_post), dtype=self.kernels.dtype)
         return self.weights[index]
 
-    def _from_spikes(
-        self, bits: Tensor, lead: int, delay: int, start: int, tape: Tensor, into: Tensor, links: _Links
-    ) -> None:
-        sent = bits[lead + start - delay : lead + start - delay + tape.shape[0]]
-        if _density(sent, links.n_pre) > DENSE_FROM:
-            z = SpikeTrain(sent, 0, links.n_pre).dense(tape.dtype)
-            into[: links.n_pre] += z.flatten(0, 1).T @ tape.flatten(0, 1)
-        else:
-            self.kernels.weight_gradient(bits, lead, delay, start, tape, into)
+    def _spikes(
+        self, bits: Tensor, lead: int, delay: int, start: int, currents: Tensor, into: Tensor, links: _Links
+    ) -> list[Any]:
+        """The spikes of a chunk as a source; where there are very many of them, one dense product at once."""
+        sent = bits[lead + start - delay : lead + start - delay + currents.shape[0]]
+        if _density(sent, links.n_pre) <= DENSE_FROM:
+            return [self.kernels.from_spikes(bits, lead, delay, start, into)]
+        z = SpikeTrain(sent, 0, links.n_pre).dense(currents.dtype)
+        into[: links.n_pre] += z.flatten(0, 1).T @ currents.flatten(0, 1)
+        return []
 
-    def _from_numbers(self, delay: int, span: tuple[int, int], tape: Tensor, into: Tensor) -> None:
+    def _at_once(self, delay: int, span: tuple[int, int], tape: Tensor, into: Tensor) -> None:
+        """The weight gradient of the input's numbers, where they are many or the same in every step."""
         x = self.kernels.numbers
         assert x is not None
-        start, stop = span
-        sent = slice(max(0, start - delay), max(0, stop - delay))
-        if sent.stop > sent.start:
-            arrived = tape[sent.start + delay - start :]
-            if x.stride(0) == 0:
-                into[: x.shape[2]] += x[0].T @ arrived.sum(dim=0)
-            else:
-                into[: x.shape[2]] += x[sent].flatten(0, 1).T @ arrived.flatten(0, 1)
+        sent, arrived = _reaches(delay, *span)
+        if x.stride(0) == 0:
+            into[: x.shape[2]] += x[0].T @ tape[arrived:].sum(dim=0)
+            return
+        part = torch.empty(x.shape[2], into.shape[1], dtype=into.dtype)
+        multiply(x[sent].flatten(0, 1).T, tape[arrived:].flatten(0, 1), part)
+        into[: x.shape[2]] += part
 
     def _into_numbers(self, span: tuple[int, int], tape: Tensor) -> None:
         start, stop = span
@@ -792,8 +839,10 @@ class _WayBack:
         run, links, gradient = self.run, self.run.projection, self.given.projected
         if links is None or gradient is None or not any(self.needed[links.where]):
             return
+        sources: list[Any] = []
         for k, delay in enumerate(links.delays):
-            self._from_spikes(run.bits[-1], run.leads[-1], delay, 0, gradient, self._weight(links, k), links)
+            sources += self._spikes(run.bits[-1], run.leads[-1], delay, 0, gradient, self._weight(links, k), links)
+        self.kernels.weight_gradients(sources, gradient)
 
     # -- results
 

@@ -20,6 +20,7 @@ class Structs(NamedTuple):
     """The structs for one precision."""
 
     synapses: type[Structure]
+    source: type[Structure]
     feedback: type[Structure]
     layer: type[Structure]
 
@@ -37,7 +38,19 @@ def _structs(real: Any) -> Structs:
 
     synapses = _struct(
         "Synapses",
-        [*pointers("words"), *integers("n_words", "lead", "n_pre", "n_delays"), *pointers("delays", "weights")],
+        [
+            *pointers("words", "numbers"),
+            *integers("n_words", "lead", "n_numbers", "start", "n_pre", "n_delays"),
+            *pointers("delays", "weights"),
+        ],
+    )
+    source = _struct(
+        "Source",
+        [
+            *pointers("words", "numbers"),
+            *integers("n_words", "n_numbers", "silent", "n_pre"),
+            *pointers("gradient"),
+        ],
     )
     feedback = _struct(
         "Feedback",
@@ -67,7 +80,7 @@ def _structs(real: Any) -> Structs:
             *pointers("dv", "da", "d_decay_mem", "d_v_threshold", "d_decay_adapt", "d_beta_adapt"),
         ],
     )
-    return Structs(synapses, feedback, layer)
+    return Structs(synapses, source, feedback, layer)
 
 
 STRUCTS: Mapping[torch.dtype, Structs] = {torch.float32: _structs(c_float), torch.float64: _structs(c_double)}
@@ -90,13 +103,14 @@ def library() -> ctypes.CDLL:
             "SPIKESMITH_MARCH=portable, or take training.engine 'reference'"
         )
     loaded.segment_steps.restype = c_int64
+    loaded.use_large_pages.argtypes, loaded.use_large_pages.restype = [c_void_p, c_int64], None
     loaded.count_spikes.argtypes, loaded.count_spikes.restype = [c_void_p, c_int64], c_int64
     for suffix in SUFFIX.values():
         for name in ("forward", "backward"):
             kernel = getattr(loaded, f"{name}_{suffix}")
             kernel.argtypes, kernel.restype = [c_void_p, c_int64, c_int64], c_int
-        kernel = getattr(loaded, f"weight_gradient_{suffix}")
-        kernel.argtypes, kernel.restype = [c_void_p, c_void_p, c_void_p, *[c_int64] * 7], c_int
+        kernel = getattr(loaded, f"weight_gradients_{suffix}")
+        kernel.argtypes, kernel.restype = [c_void_p, c_int64, c_void_p, *[c_int64] * 5], c_int
         kernel = getattr(loaded, f"project_{suffix}")
         kernel.argtypes, kernel.restype = [c_void_p, c_void_p, c_void_p, *[c_int64] * 4], c_int
     return loaded

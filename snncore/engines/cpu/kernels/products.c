@@ -5,6 +5,9 @@
    so that both come to the same bits. */
 
 #ifndef REAL
+#define MOST_VECTORS 16 /* of a row that stay in registers together */
+#define BLOCK 16        /* rows of weights that stay in the first-level cache together; divides 64 */
+
 #define REAL float
 #define NAME(name) name##_f32
 #define LANES 16
@@ -41,14 +44,23 @@ void NAME(add_rows)(REAL *row, const REAL *weights, int64_t stride, int64_t widt
                     int64_t n_spikes) {
     int64_t j = 0;
     if (n_spikes == 0) return;
-    for (; j + 4 * LANES <= width; j += 4 * LANES) {
-        vec s0 = load(row + j), s1 = load(row + j + LANES), s2 = load(row + j + 2 * LANES),
-            s3 = load(row + j + 3 * LANES);
+    for (; j + 8 * LANES <= width; j += 8 * LANES) {
+        vec s[8];
+        for (int k = 0; k < 8; k++) s[k] = load(row + j + k * LANES);
         for (int64_t e = 0; e < n_spikes; e++) {
             const REAL *from = weights + spikes[e] * stride + j;
-            s0 += load(from), s1 += load(from + LANES), s2 += load(from + 2 * LANES), s3 += load(from + 3 * LANES);
+            for (int k = 0; k < 8; k++) s[k] += load(from + k * LANES);
         }
-        store(row + j, s0), store(row + j + LANES, s1), store(row + j + 2 * LANES, s2), store(row + j + 3 * LANES, s3);
+        for (int k = 0; k < 8; k++) store(row + j + k * LANES, s[k]);
+    }
+    for (; j + 4 * LANES <= width; j += 4 * LANES) {
+        vec s[4];
+        for (int k = 0; k < 4; k++) s[k] = load(row + j + k * LANES);
+        for (int64_t e = 0; e < n_spikes; e++) {
+            const REAL *from = weights + spikes[e] * stride + j;
+            for (int k = 0; k < 4; k++) s[k] += load(from + k * LANES);
+        }
+        for (int k = 0; k < 4; k++) store(row + j + k * LANES, s[k]);
     }
     for (; j < width; j += LANES) {
         vec s = load(row + j);
@@ -57,59 +69,79 @@ void NAME(add_rows)(REAL *row, const REAL *weights, int64_t stride, int64_t widt
     }
 }
 
-/* rows [4, width] += coefficients [4, n_pre] @ weights [n_pre, width] */
-void NAME(add_products)(REAL *rows, const REAL *coefficients, int64_t coefficients_stride, const REAL *weights,
-                        int64_t n_pre, int64_t width, int64_t weights_stride) {
-    const REAL *c0 = coefficients, *c1 = c0 + coefficients_stride, *c2 = c1 + coefficients_stride,
-               *c3 = c2 + coefficients_stride;
-    REAL *r0 = rows, *r1 = r0 + width, *r2 = r1 + width, *r3 = r2 + width;
+/* rows [4, width] += c @ weights [n, width], where c[k, i] is coefficients[k * c_row + i * c_step] */
+void NAME(add_products)(REAL *rows, int64_t rows_stride, const REAL *coefficients, int64_t c_row, int64_t c_step,
+                        const REAL *weights, int64_t weights_stride, int64_t n, int64_t width) {
+    const REAL *c0 = coefficients, *c1 = c0 + c_row, *c2 = c1 + c_row, *c3 = c2 + c_row;
+    REAL *r0 = rows, *r1 = r0 + rows_stride, *r2 = r1 + rows_stride, *r3 = r2 + rows_stride;
     int64_t j = 0;
     for (; j + 4 * LANES <= width; j += 4 * LANES) {
-        vec s[4][4];
+        vec s0[4], s1[4], s2[4], s3[4];
         for (int k = 0; k < 4; k++) {
-            s[0][k] = load(r0 + j + k * LANES), s[1][k] = load(r1 + j + k * LANES);
-            s[2][k] = load(r2 + j + k * LANES), s[3][k] = load(r3 + j + k * LANES);
+            const int64_t at = j + k * LANES;
+            s0[k] = load(r0 + at), s1[k] = load(r1 + at), s2[k] = load(r2 + at), s3[k] = load(r3 + at);
         }
-        for (int64_t i = 0; i < n_pre; i++) {
-            const REAL *from = weights + i * weights_stride + j;
+        const REAL *from = weights + j;
+        for (int64_t i = 0; i < n; i++, from += weights_stride) {
+            const REAL a = c0[i * c_step], b = c1[i * c_step], c = c2[i * c_step], d = c3[i * c_step];
             for (int k = 0; k < 4; k++) {
-                vec w = load(from + k * LANES);
-                s[0][k] += c0[i] * w, s[1][k] += c1[i] * w, s[2][k] += c2[i] * w, s[3][k] += c3[i] * w;
+                const vec w = load(from + k * LANES);
+                s0[k] += a * w, s1[k] += b * w, s2[k] += c * w, s3[k] += d * w;
             }
         }
         for (int k = 0; k < 4; k++) {
-            store(r0 + j + k * LANES, s[0][k]), store(r1 + j + k * LANES, s[1][k]);
-            store(r2 + j + k * LANES, s[2][k]), store(r3 + j + k * LANES, s[3][k]);
+            const int64_t at = j + k * LANES;
+            store(r0 + at, s0[k]), store(r1 + at, s1[k]), store(r2 + at, s2[k]), store(r3 + at, s3[k]);
         }
     }
     for (; j < width; j += LANES) {
         vec s0 = load(r0 + j), s1 = load(r1 + j), s2 = load(r2 + j), s3 = load(r3 + j);
-        for (int64_t i = 0; i < n_pre; i++) {
-            vec w = load(weights + i * weights_stride + j);
-            s0 += c0[i] * w, s1 += c1[i] * w, s2 += c2[i] * w, s3 += c3[i] * w;
+        for (int64_t i = 0; i < n; i++) {
+            const vec w = load(weights + i * weights_stride + j);
+            s0 += c0[i * c_step] * w, s1 += c1[i * c_step] * w, s2 += c2[i * c_step] * w, s3 += c3[i * c_step] * w;
         }
         store(r0 + j, s0), store(r1 + j, s1), store(r2 + j, s2), store(r3 + j, s3);
     }
 }
 
-/* row[i] += weights[i] . other [width], for the listed rows of weights only */
-void NAME(add_dots)(REAL *row, const REAL *weights, const REAL *other, int64_t width, const int32_t *indices,
-                    int64_t n_indices) {
-    for (int64_t e = 0; e < n_indices; e += 4) {
-        const int32_t i0 = indices[e], i1 = e + 1 < n_indices ? indices[e + 1] : i0,
-                      i2 = e + 2 < n_indices ? indices[e + 2] : i0, i3 = e + 3 < n_indices ? indices[e + 3] : i0;
-        const REAL *w0 = weights + i0 * width, *w1 = weights + i1 * width, *w2 = weights + i2 * width,
-                   *w3 = weights + i3 * width;
-        vec s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
-        for (int64_t j = 0; j < width; j += LANES) {
-            vec o = load(other + j);
-            s0 += load(w0 + j) * o, s1 += load(w1 + j) * o, s2 += load(w2 + j) * o, s3 += load(w3 + j) * o;
+/* rows[g, i] += weights[i] . others[g] over `n_vec` vectors, for each sample g and the neurons i of a block whose bits
+   are set. A sample's numbers stay in registers, and the block of weights in the first-level cache. */
+static inline __attribute__((always_inline)) void NAME(block_of_dots)(const int n_vec, REAL *rows, int64_t rows_stride,
+                                                                      const REAL *weights, const REAL *others,
+                                                                      int64_t width, const uint64_t *active,
+                                                                      int64_t n_words, int64_t n_group, int64_t first) {
+    for (int64_t g = 0; g < n_group; g++) {
+        uint64_t bits = active[g * n_words + first / 64] >> (first % 64) & ((1u << BLOCK) - 1);
+        if (bits == 0) continue;
+        vec other[MOST_VECTORS];
+        for (int k = 0; k < n_vec; k++) other[k] = load(others + g * width + k * LANES);
+        for (; bits != 0; bits &= bits - 1) {
+            const int64_t i = first + __builtin_ctzll(bits);
+            vec s[3] = {{0}};
+            for (int k = 0; k < n_vec; k++) s[k % 3] += other[k] * load(weights + i * width + k * LANES);
+            const NAME(four) folded = NAME(fold)(s[0] + s[1] + s[2]);
+            rows[g * rows_stride + i] += (folded[0] + folded[1]) + (folded[2] + folded[3]);
         }
-        NAME(four) f0 = NAME(fold)(s0), f1 = NAME(fold)(s1), f2 = NAME(fold)(s2), f3 = NAME(fold)(s3);
-        row[i0] += (f0[0] + f0[1]) + (f0[2] + f0[3]);
-        if (e + 1 < n_indices) row[i1] += (f1[0] + f1[1]) + (f1[2] + f1[3]);
-        if (e + 2 < n_indices) row[i2] += (f2[0] + f2[1]) + (f2[2] + f2[3]);
-        if (e + 3 < n_indices) row[i3] += (f3[0] + f3[1]) + (f3[2] + f3[3]);
+    }
+}
+
+/* rows[g, i] += weights[i] . others[g] for each sample g of the group and the neurons i whose bits are set in
+   active[g]; rows [4, rows_stride], weights [., width], others [4, width], active [4, n_words] */
+void NAME(add_dots)(REAL *rows, int64_t rows_stride, const REAL *weights, const REAL *others, int64_t width,
+                    const uint64_t *active, int64_t n_words, int64_t n_group) {
+    for (int64_t j = 0; j < width; j += MOST_VECTORS * LANES) {
+        const int64_t n_vec = (width - j < MOST_VECTORS * LANES ? width - j : MOST_VECTORS * LANES) / LANES;
+        for (int64_t first = 0; first < 64 * n_words; first += BLOCK) {
+            switch (n_vec) {
+#define VECTORS(n)                                                                                                     \
+    case n:                                                                                                            \
+        NAME(block_of_dots)(n, rows, rows_stride, weights + j, others + j, width, active, n_words, n_group, first);    \
+        break;
+                VECTORS(1) VECTORS(2) VECTORS(3) VECTORS(4) VECTORS(5) VECTORS(6) VECTORS(7) VECTORS(8)
+                VECTORS(9) VECTORS(10) VECTORS(11) VECTORS(12) VECTORS(13) VECTORS(14) VECTORS(15) VECTORS(16)
+#undef VECTORS
+            }
+        }
     }
 }
 

@@ -6,16 +6,19 @@
    incoming currents do. */
 
 #ifndef REAL
+#define _GNU_SOURCE
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "bits.h"
 
 #define GROUP 4       /* samples that walk together; the dense products are written for as many */
 #define SEGMENT 32    /* steps between two marks of the slow state, from which the backward scan redoes it */
 #define DENSE_FROM 0.5 /* share of firing neurons from which a dense product is faster than adding row by row */
-#define SORTED_ROWS 64 /* steps times samples whose spikes are sorted by neuron together */
+#define ROWS 256       /* steps times samples that a weight gradient takes together */
+#define PANEL 64       /* columns of a dense product that it keeps close by */
 
 #define REAL float
 #define NAME(name) name##_f32
@@ -54,6 +57,17 @@ int runs_here(void) {
     return 1;
 }
 
+/* Ask for large pages, where the system has them: a step of a scan touches many small ones far apart. */
+void use_large_pages(void *memory, int64_t n_bytes) {
+#ifdef MADV_HUGEPAGE
+    const uintptr_t page = 4096, start = ((uintptr_t)memory + page - 1) / page * page;
+    const uintptr_t stop = ((uintptr_t)memory + (uintptr_t)n_bytes) / page * page;
+    if (stop > start) madvise((void *)start, stop - start, MADV_HUGEPAGE);
+#else
+    (void)memory, (void)n_bytes;
+#endif
+}
+
 int64_t count_spikes(const uint64_t *words, int64_t n_words) {
     int64_t n = 0;
     for (int64_t w = 0; w < n_words; w++) n += __builtin_popcountll(words[w]);
@@ -81,11 +95,30 @@ typedef struct {
     REAL *coefficients;   /* [GROUP, most presynaptic neurons] */
 } NAME(Arrivals);
 
+/* rows [GROUP, width] += the numbers of step `step` through the synapses of one delay */
+static void NAME(receive_numbers)(REAL *rows, const NAME(Synapses) *synapses, int64_t k, int64_t step, int64_t batch,
+                                  int64_t first, int64_t n_group, int64_t width, REAL *scratch) {
+    const int64_t n = synapses->n_numbers;
+    const REAL *numbers = synapses->numbers + (step * batch + first) * n;
+    if (step < 0) return;
+    if (n_group < GROUP) {
+        memset(scratch, 0, sizeof(REAL) * (size_t)(GROUP * n));
+        memcpy(scratch, numbers, sizeof(REAL) * (size_t)(n_group * n));
+        numbers = scratch;
+    }
+    NAME(add_products)(rows, width, numbers, n, 1, synapses->weights + k * synapses->n_pre * width, width, n, width);
+}
+
 /* rows [GROUP, width] += for each delay, the weights of the neurons that fired that many steps before `t` */
 static void NAME(receive)(REAL *rows, const NAME(Synapses) *synapses, int64_t t, int64_t batch, int64_t first,
                           int64_t n_group, int64_t width, NAME(Arrivals) *at) {
     for (int64_t k = 0; k < synapses->n_delays; k++) {
         int64_t step = t + synapses->lead - synapses->delays[k];
+        if (synapses->numbers != NULL) {
+            NAME(receive_numbers)(rows, synapses, k, t + synapses->start - synapses->delays[k], batch, first, n_group,
+                                  width, at->coefficients);
+            continue;
+        }
         const uint64_t *words = synapses->words + (step * batch + first) * synapses->n_words;
         const REAL *weights = synapses->weights + k * synapses->n_pre * width;
         int64_t n_spikes = 0;
@@ -101,7 +134,7 @@ static void NAME(receive)(REAL *rows, const NAME(Synapses) *synapses, int64_t t,
                     at->coefficients[g * synapses->n_pre + at->spikes[g * at->listed + e]] = 1;
                 }
             }
-            NAME(add_products)(rows, at->coefficients, synapses->n_pre, weights, synapses->n_pre, width, width);
+            NAME(add_products)(rows, width, at->coefficients, synapses->n_pre, 1, weights, width, synapses->n_pre, width);
         } else {
             for (int64_t g = 0; g < n_group; g++) {
                 NAME(add_rows)(rows + g * width, weights, width, width, at->spikes + g * at->listed, at->n_spikes[g]);
@@ -162,7 +195,7 @@ int NAME(forward)(const Layer *layer, int64_t from, int64_t to) {
     const int64_t width = layer->width, batch = layer->batch, column = layer->column, stride = layer->stride;
     const NAME(Synapses) *input = &layer->input, *recurrence = &layer->recurrence;
     const int64_t most_words = input->n_words > layer->n_words ? input->n_words : layer->n_words;
-    const int64_t most_pre = input->n_pre > recurrence->n_pre ? input->n_pre : recurrence->n_pre;
+    const int64_t most_pre = input->n_pre > recurrence->n_pre ? input->n_pre : recurrence->n_pre; /* n_numbers fit */
     NAME(Arrivals) at = {.listed = 64 * most_words};
     REAL *scratch = NAME(floats)(3 * GROUP * width + GROUP * most_pre);
     uint64_t *eights = calloc((size_t)(width / 8), 8);
@@ -280,9 +313,8 @@ static void NAME(pseudo_derivative)(const Layer *layer, REAL *restrict h, const 
 
 /* The neurons of each sample in a group whose pseudo-derivative is not zero. */
 typedef struct {
-    int32_t *indices; /* [GROUP, listed] */
-    int64_t listed;
-    int64_t n[GROUP];
+    uint64_t *bits; /* [GROUP, n_words] */
+    int64_t n_words, n;
     REAL *coefficients; /* [GROUP, most postsynaptic neurons] */
 } NAME(Active);
 
@@ -290,8 +322,6 @@ typedef struct {
 static void NAME(send_back)(REAL *rows, const NAME(Feedback) *from, int64_t t, const Layer *layer, int64_t first,
                             int64_t n_group, NAME(Active) *active) {
     const int64_t width = layer->width, batch = layer->batch, n_post = from->n_post;
-    int64_t n_active = 0;
-    for (int64_t g = 0; g < n_group; g++) n_active += active->n[g];
     for (int64_t k = 0; k < from->n_delays; k++) {
         const int64_t at = t + from->delays[k];
         const REAL *gradient;
@@ -302,21 +332,18 @@ static void NAME(send_back)(REAL *rows, const NAME(Feedback) *from, int64_t t, c
         } else {
             continue;
         }
-        /* a dense product costs about a quarter of a dot product a number, and nothing for each row */
-        if (n_group * n_post * width < n_active * (2 * n_post + 80)) {
+        /* what a number costs in a dense product is little less than in a dot product, which costs something itself */
+        if (n_group * n_post * width < active->n * (n_post * 3 / 2 + 50)) {
             const REAL *weights = from->by_receiver + k * n_post * from->n_pre + layer->column;
             if (n_group < GROUP) {
                 memset(active->coefficients, 0, sizeof(REAL) * (size_t)(GROUP * n_post));
                 memcpy(active->coefficients, gradient, sizeof(REAL) * (size_t)(n_group * n_post));
                 gradient = active->coefficients;
             }
-            NAME(add_products)(rows, gradient, n_post, weights, n_post, width, from->n_pre);
+            NAME(add_products)(rows, width, gradient, n_post, 1, weights, from->n_pre, n_post, width);
         } else {
             const REAL *weights = from->by_sender + (k * from->n_pre + layer->column) * n_post;
-            for (int64_t g = 0; g < n_group; g++) {
-                NAME(add_dots)(rows + g * width, weights, gradient + g * n_post, n_post,
-                               active->indices + g * active->listed, active->n[g]);
-            }
+            NAME(add_dots)(rows, width, weights, gradient, n_post, active->bits, active->n_words, n_group);
         }
     }
 }
@@ -369,14 +396,14 @@ int NAME(backward)(const Layer *layer, int64_t from, int64_t to) {
     const int64_t width = layer->width, batch = layer->batch, column = layer->column, stride = layer->stride;
     const int sends = layer->own.n_delays > 0 || layer->next.n_delays > 0;
     const int64_t most_post = layer->own.n_post > layer->next.n_post ? layer->own.n_post : layer->next.n_post;
-    NAME(Active) active = {.listed = (width + 63) / 64 * 64};
+    NAME(Active) active = {.n_words = (width + 63) / 64};
     REAL *scratch = NAME(floats)((2 * GROUP + 3) * width + GROUP * most_post + (GROUP * SEGMENT + 1) * width);
     uint8_t *closed = calloc((size_t)(GROUP * SEGMENT), (size_t)width);
     int32_t *wait = malloc(sizeof(int32_t) * (size_t)width);
-    uint64_t *eights = calloc((size_t)(width / 8), 8), *bits = calloc((size_t)(active.listed / 64), 8);
-    active.indices = malloc(sizeof(int32_t) * (size_t)(GROUP * active.listed));
-    if (!scratch || !closed || !wait || !eights || !bits || !active.indices) {
-        free(scratch), free(closed), free(wait), free(eights), free(bits), free(active.indices);
+    uint64_t *eights = calloc((size_t)(width / 8), 8);
+    active.bits = calloc((size_t)(GROUP * active.n_words), 8);
+    if (!scratch || !closed || !wait || !eights || !active.bits) {
+        free(scratch), free(closed), free(wait), free(eights), free(active.bits);
         return 1;
     }
     REAL *h = scratch, *dz = h + GROUP * width, *z = dz + GROUP * width, *threshold = z + width,
@@ -423,9 +450,13 @@ int NAME(backward)(const Layer *layer, int64_t from, int64_t to) {
             }
 
             for (int64_t t = stop - 1; t >= start; t--) {
+                active.n = 0;
                 for (int64_t g = 0; g < n_group; g++) {
                     const int64_t b = first + g, here = b * stride + column;
                     const REAL *restrict v = layer->tape + t * batch * stride + here;
+                    for (int64_t j = 0; t > 0 && j < width; j += 64 / (int64_t)sizeof(REAL)) {
+                        __builtin_prefetch(v - batch * stride + j);
+                    }
                     const REAL *restrict a = layer->adaptive ? adapted + ((t - start) * GROUP + g) * width : never;
                     REAL *restrict own_h = h + g * width, *restrict own_dz = dz + g * width;
                     EACH threshold[j] = resting[j] + beta[j] * a[j];
@@ -436,8 +467,9 @@ int NAME(backward)(const Layer *layer, int64_t from, int64_t to) {
                     }
                     if (sends) {
                         EACH flags[j] = own_h[j] != 0;
+                        uint64_t *bits = active.bits + g * active.n_words;
                         pack_flags(eights, width, bits);
-                        active.n[g] = list_spikes(bits, active.listed / 64, active.indices + g * active.listed);
+                        for (int64_t w = 0; w < active.n_words; w++) active.n += __builtin_popcountll(bits[w]);
                     }
                     const REAL *restrict d_total = layer->d_total + here;
                     if (layer->kernel != NULL) {
@@ -477,49 +509,104 @@ int NAME(backward)(const Layer *layer, int64_t from, int64_t to) {
             }
         }
     }
-    free(scratch), free(closed), free(wait), free(eights), free(bits), free(active.indices);
+    free(scratch), free(closed), free(wait), free(eights), free(active.bits);
     return 0;
 }
 
 /* ---- weights ---- */
 
-/* gradient [n_pre, n_post] += for each presynaptic neuron, the rows [n_rows, stride] of `currents` in which the spikes
-   [n_rows, n_words] have it, in the order of the rows; postsynaptic neurons `from` to `to`. */
-int NAME(weight_gradient)(REAL *gradient, const REAL *currents, const uint64_t *words, int64_t n_rows, int64_t n_words,
-                          int64_t n_pre, int64_t n_post, int64_t stride, int64_t from, int64_t to) {
-    const int64_t listed = 64 * n_words, width = to - from;
-    int32_t *spikes = malloc(sizeof(int32_t) * (size_t)listed);
-    int32_t *starts = malloc(sizeof(int32_t) * (size_t)(listed + 1));
-    int32_t *sorted = malloc(sizeof(int32_t) * (size_t)(SORTED_ROWS * listed));
-    if (!spikes || !starts || !sorted) {
-        free(spikes), free(starts), free(sorted);
-        return 1;
+/* gradient [n_pre, n_post] += for each presynaptic neuron, the rows [., stride] of `currents` in which the spikes have
+   it, in the order of the rows; rows `start` to `stop`, postsynaptic neurons `from` to `to`. */
+static void NAME(gradient_of_spikes)(const NAME(Source) *source, const REAL *currents, int64_t start, int64_t stop,
+                                     int64_t n_total, int64_t n_post, int64_t stride, int64_t from, int64_t to,
+                                     int32_t *spikes, int32_t *starts, int32_t *sorted) {
+    const int64_t n_words = source->n_words;
+    memset(starts, 0, sizeof(int32_t) * (size_t)(64 * n_words + 1));
+    int64_t n_spikes = 0, last[ROWS];
+    for (int64_t r = start; r < stop; r++) {
+        n_spikes += list_spikes(source->words + r * n_words, n_words, spikes + n_spikes);
+        last[r - start] = n_spikes;
     }
-    for (int64_t start = 0; start < n_rows; start += SORTED_ROWS) {
-        const int64_t stop = start + SORTED_ROWS < n_rows ? start + SORTED_ROWS : n_rows;
-        memset(starts, 0, sizeof(int32_t) * (size_t)(listed + 1));
-        for (int64_t r = start; r < stop; r++) {
-            int64_t n = list_spikes(words + r * n_words, n_words, spikes);
-            for (int64_t e = 0; e < n; e++) starts[spikes[e] + 1]++;
-            /* the rows are read in the order of the neurons, which no hardware foresees */
-            for (int64_t j = 0; n > 0 && j < width; j += 64 / (int64_t)sizeof(REAL)) {
-                __builtin_prefetch(currents + r * stride + from + j);
+    for (int64_t e = 0; e < n_spikes; e++) starts[spikes[e] + 1]++;
+    for (int64_t i = 0; i < source->n_pre; i++) starts[i + 1] += starts[i];
+    for (int64_t r = 0, e = 0; r < stop - start; r++) {
+        for (; e < last[r]; e++) sorted[starts[spikes[e]]++] = (int32_t)r;
+    }
+    for (int64_t column = from; column < to; column += 2 * PANEL) {
+        const int64_t width = to - column < 2 * PANEL ? to - column : 2 * PANEL;
+        /* the rows are read in the order of the neurons, which no hardware foresees: while these are added up, those of
+           the same place in the next ROWS are fetched, some with each neuron */
+        const int64_t lines = (width * (int64_t)sizeof(REAL) + 63) / 64, n_rows = stop - start;
+        const int64_t fetched = stop + n_rows <= n_total ? n_rows * lines : 0;
+        const char *next = (const char *)(currents + stop * stride + column);
+        int64_t e = 0, line = 0;
+        for (int64_t i = 0; i < source->n_pre; i++) {
+            NAME(add_rows)(source->gradient + i * n_post + column, currents + start * stride + column, stride, width,
+                           sorted + e, starts[i] - e);
+            e = starts[i];
+            for (; line < fetched * (i + 1) / source->n_pre; line++) {
+                __builtin_prefetch(next + line / lines * stride * (int64_t)sizeof(REAL) + line % lines * 64);
             }
         }
-        for (int64_t i = 0; i < n_pre; i++) starts[i + 1] += starts[i];
-        for (int64_t r = start; r < stop; r++) {
-            int64_t n = list_spikes(words + r * n_words, n_words, spikes);
-            for (int64_t e = 0; e < n; e++) sorted[starts[spikes[e]]++] = (int32_t)(r - start);
-        }
-        const REAL *rows = currents + start * stride + from;
-        int64_t e = 0;
-        for (int64_t i = 0; i < n_pre; i++) {
-            NAME(add_rows)(gradient + i * n_post + from, rows, stride, width, sorted + e, starts[i] - e);
-            e = starts[i];
+    }
+}
+
+/* The same for numbers, PANEL columns at a time; `coefficients` and `panel` are scratch. */
+static void NAME(gradient_of_numbers)(const NAME(Source) *source, const REAL *currents, int64_t start, int64_t stop,
+                                      int64_t n_post, int64_t stride, int64_t from, int64_t to, REAL *coefficients,
+                                      REAL *panel) {
+    const int64_t n = source->n_numbers, n_groups = (n + GROUP - 1) / GROUP;
+    if (start < source->silent) start = source->silent;
+    if (start >= stop) return;
+    const int64_t n_rows = stop - start;
+    for (int64_t r = 0; r < n_rows; r++) {
+        const REAL *numbers = source->numbers + (start + r) * n;
+        for (int64_t i = 0; i < n_groups; i++) {
+            REAL *four = coefficients + (i * n_rows + r) * GROUP;
+            for (int64_t k = 0; k < GROUP; k++) four[k] = i * GROUP + k < n ? numbers[i * GROUP + k] : 0;
         }
     }
-    free(spikes), free(starts), free(sorted);
-    return 0;
+    for (int64_t column = from; column < to; column += PANEL) {
+        const int64_t width = to - column < PANEL ? to - column : PANEL;
+        for (int64_t r = 0; r < n_rows; r++) {
+            memcpy(panel + r * width, currents + (start + r) * stride + column, sizeof(REAL) * (size_t)width);
+        }
+        for (int64_t i = 0; i < n_groups; i++) {
+            NAME(add_products)(source->gradient + i * GROUP * n_post + column, n_post, coefficients + i * n_rows * GROUP,
+                               1, GROUP, panel, width, n_rows, width);
+        }
+    }
+}
+
+/* Add up the gradients of all `sources` for the postsynaptic neurons `from` to `to`, so that the currents
+   [n_rows, stride] are read once. The order of each sum is that of the rows. */
+int NAME(weight_gradients)(const NAME(Source) *sources, int64_t n_sources, const REAL *currents, int64_t n_rows,
+                           int64_t n_post, int64_t stride, int64_t from, int64_t to) {
+    int64_t n_words = 0, n_numbers = 0;
+    for (int64_t s = 0; s < n_sources; s++) {
+        if (sources[s].words != NULL && sources[s].n_words > n_words) n_words = sources[s].n_words;
+        if (sources[s].words == NULL && sources[s].n_numbers > n_numbers) n_numbers = sources[s].n_numbers;
+    }
+    int32_t *spikes = malloc(sizeof(int32_t) * (size_t)(ROWS * 64 * n_words + 1));
+    int32_t *starts = malloc(sizeof(int32_t) * (size_t)(64 * n_words + 1));
+    int32_t *sorted = malloc(sizeof(int32_t) * (size_t)(ROWS * 64 * n_words + 1));
+    REAL *coefficients = NAME(floats)(n_numbers > 0 ? ROWS * (n_numbers + GROUP) : 0);
+    REAL *panel = NAME(floats)(n_numbers > 0 ? ROWS * PANEL : 0);
+    const int no_memory = !spikes || !starts || !sorted || !coefficients || !panel;
+    for (int64_t start = 0; !no_memory && start < n_rows; start += ROWS) {
+        const int64_t stop = start + ROWS < n_rows ? start + ROWS : n_rows;
+        for (int64_t s = 0; s < n_sources; s++) {
+            if (sources[s].words != NULL) {
+                NAME(gradient_of_spikes)(&sources[s], currents, start, stop, n_rows, n_post, stride, from, to, spikes,
+                                         starts, sorted);
+            } else {
+                NAME(gradient_of_numbers)(&sources[s], currents, start, stop, n_post, stride, from, to, coefficients,
+                                          panel);
+            }
+        }
+    }
+    free(spikes), free(starts), free(sorted), free(coefficients), free(panel);
+    return no_memory;
 }
 
 /* currents [n_rows, n_post] += for each row the weights [n_pre, n_post] of its spikes [n_rows, n_words]; rows `from` to

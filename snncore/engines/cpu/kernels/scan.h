@@ -5,11 +5,13 @@
 
 #include <stdint.h>
 
-/* Synapses that take spikes. words [lead + T, B, n_words] begins `lead` steps before the chunk;
+/* Synapses that take spikes or numbers. words [lead + T, B, n_words] begins `lead` steps before the chunk; numbers
+   [., B, n_numbers] begins with the presentation, `start` steps before the chunk, or is null;
    weights [n_delays, n_pre, width], for the neurons of one tile. */
 typedef struct {
     const uint64_t *words;
-    int64_t n_words, lead, n_pre, n_delays;
+    const REAL *numbers;
+    int64_t n_words, lead, n_numbers, start, n_pre, n_delays;
     const int64_t *delays;
     const REAL *weights;
 } NAME(Synapses);
@@ -67,10 +69,20 @@ typedef struct {
     REAL *d_decay_mem, *d_v_threshold, *d_decay_adapt, *d_beta_adapt;
 } NAME(Layer);
 
+/* Where the presynaptic side of a weight gradient [n_pre, n_post] comes from, a row for each row of the currents:
+   spikes [n_rows, n_words], or where that is null numbers [n_rows, n_numbers], of which the first `silent` rows lie
+   before the presentation and do not count. */
+typedef struct {
+    const uint64_t *words;
+    const REAL *numbers;
+    int64_t n_words, n_numbers, silent, n_pre;
+    REAL *gradient;
+} NAME(Source);
+
 /* products.c */
 void NAME(add_rows)(REAL *row, const REAL *weights, int64_t stride, int64_t width, const int32_t *spikes,
                     int64_t n_spikes);
-void NAME(add_products)(REAL *rows, const REAL *coefficients, int64_t coefficients_stride, const REAL *weights,
-                        int64_t n_pre, int64_t width, int64_t weights_stride);
-void NAME(add_dots)(REAL *row, const REAL *weights, const REAL *other, int64_t width, const int32_t *indices,
-                    int64_t n_indices);
+void NAME(add_products)(REAL *rows, int64_t rows_stride, const REAL *coefficients, int64_t c_row, int64_t c_step,
+                        const REAL *weights, int64_t weights_stride, int64_t n, int64_t width);
+void NAME(add_dots)(REAL *rows, int64_t rows_stride, const REAL *weights, const REAL *others, int64_t width,
+                    const uint64_t *active, int64_t n_words, int64_t n_group);
