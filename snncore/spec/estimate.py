@@ -80,18 +80,22 @@ def n_inputs(spec: JobSpec) -> int:
     return n_features(spec.dataset) * group
 
 
-MULTIPLICATIONS_WORTH_A_THREAD = 10_000_000
+REFERENCE_STEP_WORTH_A_THREAD = 10_000_000
+FUSED_BATCH_WORTH_A_THREAD = 2_500_000_000
 
 
 def useful_threads(spec: JobSpec, available: int) -> int:
-    """How many of `available` threads the reference loop gains from, 1 at least.
+    """How many of `available` threads a job gains from, 1 at least, by the multiplications of a dense product.
 
-    The loop does a few small products a time step, and threads meet at a barrier after each. Below about ten million
-    multiplications a step a second thread gains little on an idle machine, and on a busy one the waiting at barriers
-    has cost up to a factor of ten. The number follows from the spec, so that a resumed job gets the same one.
+    The fused engine meets its threads a few times a batch; a second one pays from some billions a batch on, as long as
+    the next batch is encoded beside. The reference loop does a few small products a time step, with a barrier after
+    each; a second thread pays from some ten million a step on. The number follows from the spec, so that a resumed job
+    gets the same one.
     """
-    synapses = sum(shape.synapses for shape in layer_shapes(spec))
-    return max(1, min(available, spec.training.batch_size * synapses // MULTIPLICATIONS_WORTH_A_THREAD))
+    a_step = spec.training.batch_size * sum(shape.synapses for shape in layer_shapes(spec))
+    if spec.training.engine == "reference":
+        return max(1, min(available, a_step // REFERENCE_STEP_WORTH_A_THREAD))
+    return max(1, min(available, a_step * spec.encoding.n_steps // FUSED_BATCH_WORTH_A_THREAD))
 
 
 def fused_bytes(spec: JobSpec, shapes: list[LayerShape], bytes_a_float: int) -> int:

@@ -267,6 +267,10 @@ def test_the_memory_estimate_of_the_fused_engine_is_within_a_fifth(
 
 
 def test_small_networks_get_one_thread_and_large_ones_what_there_is() -> None:
-    assert useful_threads(get_preset("digits/lsnn").parse(), 8) == 1
-    assert useful_threads(get_preset("mnist/feedforward").parse(), 8) == 8
-    assert useful_threads(get_preset("mnist/feedforward").parse(), 1) == 1
+    small, large = tiny_job(), tiny_job(encoding={"duration_ms": 500.0}, architecture={"n_hidden": 2000})
+    for engine, most in (("reference", 8), ("fused", 8)):
+        for job in (small, large):
+            job["training"]["engine"] = engine
+        assert useful_threads(parse_job_spec(small), 8) == 1
+        assert useful_threads(parse_job_spec(large), 8) == most
+        assert useful_threads(parse_job_spec(large), 1) == 1
