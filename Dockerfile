@@ -9,10 +9,13 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/spikesmith
 ENV PATH=/opt/spikesmith/bin:$PATH
 WORKDIR /src
+# The scan kernels are compiled here and run elsewhere.
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+ENV SPIKESMITH_MARCH=portable
 COPY constraints.txt ./
 # First and by itself: the largest layer, which changes least.
 RUN pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -c constraints.txt torch==2.13.0
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY snncore ./snncore
 COPY service ./service
 COPY worker ./worker

@@ -16,7 +16,7 @@ PYTEST_ARGS ?=
 PARALLEL ?= -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-fast lint format bench bench-peers bench-engine constraints clean
+.PHONY: help demo serve test test-fast lint format bench bench-peers bench-engine bench-numba constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,13 +35,20 @@ demo: $(STAMP) ## train a spiking network on handwritten digits and look at it (
 serve: $(STAMP) ## run the service on http://127.0.0.1:8321 until Ctrl-C
 	@$(BIN)/spikesmith serve
 
-test: $(STAMP) ## the whole test suite
+# Triton runs the GPU kernels on the CPU, step by step. A GPU build of torch brings its own.
+TEST_STAMP := $(VENV)/.installed-for-tests
+
+$(TEST_STAMP): $(STAMP)
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[interpreter]'
+	@touch $@
+
+test: $(TEST_STAMP) ## the whole test suite
 	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
-test-fast: $(STAMP) ## the tests that take seconds
+test-fast: $(TEST_STAMP) ## the tests that take seconds
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(PYTEST_ARGS)
 
-lint: $(STAMP) ## style, formatting, types, and which package imports which
+lint: $(TEST_STAMP) ## style, formatting, types, and which package imports which
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -70,6 +77,9 @@ bench-peers: $(PEERS_STAMP) ## install the libraries that the engine is measured
 # The second part runs also where the first has missed a threshold, and the target fails then all the same.
 bench-engine: $(STAMP) $(PEERS_STAMP) ## the engine against other libraries, and how its cost grows (on an idle machine)
 	@$(BIN)/python -m benchmarks.engine.run; met=$$?; $(BIN)/python -m benchmarks.engine.scaling && exit $$met
+
+bench-numba: $(PEERS_STAMP) ## the scan kernels in numba and in C (docs/decisions/011)
+	@PYTHONPATH=. $(PEERS)/bin/python -m benchmarks.numba_scan.compare
 
 constraints: $(STAMP) ## write constraints.txt anew from what .venv holds
 	@$(BIN)/python .ci/freeze.py > constraints.new && mv constraints.new constraints.txt && touch $(STAMP)

@@ -29,8 +29,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy, because building leaves folders behind."""
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in PACKAGES:
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(target)]
     done = subprocess.run([*command, str(source)], capture_output=True, text=True)
@@ -53,6 +53,8 @@ def test_what_is_installed_from_the_wheel_works_away_from_the_checkout(wheel: Pa
         "import service.cli.app, snncore.presets, service.migrate, sys\n"
         "assert snncore.presets.__file__.startswith(sys.argv[1]), snncore.presets.__file__\n"
         "assert snncore.presets.get_preset('digits/lsnn').parse()\n"
+        "from snncore.engines.cpu import native\n"
+        "assert native.library() and str(native.LIBRARY).startswith(sys.argv[1]), native.LIBRARY\n"
         "service.migrate.upgrade('sqlite:///' + sys.argv[1] + '/x.db')\n"
     )
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}

@@ -212,6 +212,13 @@ print(peak() - before)
 """
 
 
+def test_a_way_back_that_the_engine_does_not_have_is_named() -> None:
+    backward = {"kind": "checkpointed", "every_steps": 5}
+    assert locations(tiny_job(training={"engine": "reference", "backward": backward})) == {"training.backward.kind"}
+    assert locations(tiny_job(training={"backward": {"kind": "truncated"}})) == {"training.backward.window_steps"}
+    assert parse_job_spec(tiny_job(training={"backward": backward})).training.engine == "auto"
+
+
 def measured_memory(document: dict[str, Any]) -> int:
     # Tensors are mapped one by one and unmapped when they die, so that the peak of the process is that of its tensors.
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}

@@ -86,6 +86,25 @@ def test_a_run_tells_its_story_in_order(job: JobSpec, uninterrupted: list[Event]
     assert the(Started, uninterrupted).environment["engine"] == "fused-cpu"
 
 
+@pytest.mark.parametrize(
+    "training",
+    [{"engine": "reference"}, {"backward": {"kind": "checkpointed", "every_steps": 4}}],
+    ids=["reference", "checkpointed"],
+)
+def test_another_engine_and_another_way_back_come_to_the_same_training(
+    job: JobSpec, uninterrupted: list[Event], training: dict[str, Any]
+) -> None:
+    """In double precision: sums are made in another order, which two epochs do not blow up."""
+    double = {"training": {"precision": "float64", "epochs": 2}}
+    document = deep_merge(job.model_dump(mode="json"), double)
+    first = list(train(parse_job_spec(document)))
+    other = list(train(parse_job_spec(deep_merge(document, {"training": training}))))
+    expected, found = the(Finished, first).result, the(Finished, other).result
+    assert found["metrics"]["test"]["loss"] == pytest.approx(expected["metrics"]["test"]["loss"], rel=1e-9)
+    assert found["firing"] == expected["firing"]
+    assert the(Started, other).environment["engine"] == training.get("engine", "fused-cpu")
+
+
 def test_the_result_says_what_was_reached_and_what_it_cost(uninterrupted: list[Event]) -> None:
     result = the(Finished, uninterrupted).result
     matrix = np.array(result["confusion_matrix"])
