@@ -18,8 +18,8 @@ from service.settings import Settings
 ROOT = Path(__file__).parents[2]
 SETTINGS = {variable_of(name) for name in Settings.model_fields}
 OF_COMPOSE_ALONE = {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "SPIKESMITH_TAG"}
-READ_ELSEWHERE = {"SPIKESMITH_DATA", "SPIKESMITH_CACHE"}
-"""Variables that snncore reads, which knows no settings."""
+READ_ELSEWHERE = {"SPIKESMITH_DATA", "SPIKESMITH_CACHE", "SPIKESMITH_MARCH"}
+"""Variables that snncore and setup.py read, which know no settings."""
 
 
 @pytest.fixture(scope="module")

@@ -188,14 +188,14 @@ def sweep(case: Case, strategy: str, steps: int) -> None:
 strategies = st.sampled_from(["full", "checkpointed", "truncated"])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 @given(cases(), strategies, st.integers(1, 90))
 def test_a_sweep_of_networks(case: Case, strategy: str, steps: int) -> None:
     sweep(case, strategy, steps)
 
 
 @pytest.mark.slow
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases(), strategies, st.integers(1, 90))
 def test_a_long_sweep_of_networks(case: Case, strategy: str, steps: int) -> None:
     sweep(case, strategy, steps)
