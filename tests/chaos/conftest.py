@@ -21,7 +21,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def spec() -> dict[str, Any]:
     """A few seconds of training: 5 epochs of 63 batches."""
-    overrides = {"training": {"epochs": 5, "batch_size": 20}}
+    # the slow engine: the disturbances need time to come in between
+    overrides = {"training": {"engine": "reference", "epochs": 5, "batch_size": 20}}
     return parse_job_spec(deep_merge(get_preset("digits/lsnn").spec, overrides)).model_dump(mode="json")
 
 
