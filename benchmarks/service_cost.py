@@ -99,7 +99,7 @@ def service() -> Iterator[Client]:
 def main() -> int:
     parser = argparse.ArgumentParser(description="What the service costs on top of snncore.train.")
     parser.add_argument("--rounds", type=int, default=4, help="runs of each side (default: 4)")
-    parser.add_argument("--epochs", type=int, default=240, help="length of the job (default: 240, half a minute or more)")
+    parser.add_argument("--epochs", type=int, default=240, help="length of the job (default: 240, about half a minute)")
     options = parser.parse_args()
     spec = deep_merge(get_preset(PRESET).spec, {"training": {"epochs": options.epochs}})
     # As the supervisor chooses them.
