@@ -47,7 +47,6 @@ def job_of(preset: str, changes: dict[str, Any], engine: str) -> JobSpec:
 
 def bare_steps(job: JobSpec) -> Iterator[float]:
     """Seconds of one optimiser update after another, on one batch that is encoded beforehand."""
-    assert job.training.optimiser is not None
     network, task = Network(job, torch.device("cpu")), make_task(job)
     optimiser = make_adam(network, job.training.optimiser)
     draw = torch.Generator().manual_seed(0)

@@ -44,6 +44,10 @@ class NeuronParameters:
     refractory: bool
 
 
+TRAINABLE = ("decay_mem", "input_scale", "v_threshold", "decay_adapt", "beta_adapt")
+"""The fields of `NeuronParameters` that a gradient can reach."""
+
+
 class NeuronState(NamedTuple):
     """What a layer carries from one step to the next, each `[B, N]`."""
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from snncore.neurons import NeuronParameters
 from snncore.spikes import SpikeTrain
-from snncore.surrogates import SpikeFunction
+from snncore.surrogates import SpikeFunction, SurrogateSpike
 from snncore.synapses import Synapses
 
 Input: TypeAlias = Tensor | SpikeTrain
@@ -117,6 +117,15 @@ def check_input(x: Input, layers: Sequence[Layer]) -> tuple[int, int, int]:
     if any(layer.synapses is None for layer in layers[1:]):
         raise ValueError("only the first layer can do without synapses")
     return n_steps, batch, width
+
+
+def surrogate_spike(layer: Layer) -> SurrogateSpike:
+    """The layer's spike function, for engines that have its derivative built in. Raises `ValueError` for another."""
+    if not isinstance(layer.spike, SurrogateSpike):
+        raise ValueError(
+            f"the fused engine knows the spikes of SurrogateSpike, not of {layer.spike!r}; take the reference engine"
+        )
+    return layer.spike
 
 
 def as_numbers(x: Input, dtype: torch.dtype) -> Tensor:

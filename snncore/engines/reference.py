@@ -7,20 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from snncore.engines.interface import (
-    FULL,
-    Activity,
-    Backward,
-    Checkpointed,
-    Full,
-    Input,
-    Layer,
-    Truncated,
-    as_numbers,
-    check_input,
-)
+from snncore.engines.interface import FULL, Activity, Backward, Checkpointed, Full, Input, Layer, Truncated, check_input
+from snncore.engines.stack import arriving_current, layer_by_layer
 from snncore.scan import unroll
-from snncore.spikes import SpikeTrain
 from snncore.synapses import Synapses
 
 
@@ -41,23 +30,14 @@ class ReferenceEngine:
         keep_v: bool = False,
     ) -> Activity:
         check_input(x, layers)
-        z = as_numbers(x, layers[0].neurons.decay_mem.dtype)
-        spikes, totals = [], []
-        v: Tensor | None = None
-        for layer in layers:
-            current = z if layer.synapses is None else layer.synapses(z)
-            if layer.bias is not None:
-                current = current + layer.bias
-            z, v = _present(current, layer, backward, keep_v=keep_v and layer is layers[-1])
-            spikes.append(SpikeTrain.pack(z.detach()))
-            totals.append(z.sum(dim=0))
-        return Activity(
-            spikes=tuple(spikes),
-            totals=tuple(totals),
-            weighted=None if kernel is None else torch.einsum("t,tbn->bn", kernel, z),
-            projected=None if projection is None else projection(z),
-            z=z if keep_z else None,
-            v=None if v is None else v.detach(),
+        return layer_by_layer(
+            lambda source, layer, keep: _present(arriving_current(source, layer), layer, backward, keep_v=keep),
+            x,
+            layers,
+            kernel=kernel,
+            projection=projection,
+            keep_z=keep_z,
+            keep_v=keep_v,
         )
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from snncore.engines import FULL, Activity, Backward, Engine, Layer
-from snncore.neurons import NeuronParameters, neuron_parameters
+from snncore.neurons import TRAINABLE, NeuronParameters, neuron_parameters
 from snncore.spec import form_of
 from snncore.spec.architecture import ConstantDelay, Delay, NormalWeights
 from snncore.spikes import SpikeTrain
@@ -21,7 +21,6 @@ from snncore.synapses import Synapses
 from tests.snncore.jobs import tiny_spec
 
 CPU = torch.device("cpu")
-TRAINABLE = ("decay_mem", "input_scale", "v_threshold", "decay_adapt", "beta_adapt")
 DELAY_0 = ConstantDelay(kind="constant", steps=0)
 DELAY_1 = ConstantDelay(kind="constant", steps=1)
 

@@ -230,6 +230,14 @@ def test_going_back_twice_is_refused() -> None:
         total.backward()
 
 
+def test_an_input_that_is_changed_before_the_way_back_is_noticed() -> None:
+    x = torch.rand(5, 2, 3)
+    total = FUSED(x, [layer()]).totals[0].sum()
+    x.zero_()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        total.backward()
+
+
 def test_two_presentations_can_wait_for_their_gradients_at_once() -> None:
     """Their tapes are not the same buffer."""
     one = layer()

@@ -12,9 +12,10 @@ from torch import Tensor
 from snncore.engines.cpu.dense import multiply
 from snncore.engines.cpu.native import STRUCTS, SUFFIX, library
 from snncore.engines.cpu.parallel import run_all
-from snncore.engines.cpu.presentation import TRAINABLE, Given, Links, Part, Run, State
+from snncore.engines.cpu.presentation import Given, Links, Part, Run, State
+from snncore.engines.interface import surrogate_spike
+from snncore.neurons import TRAINABLE
 from snncore.spikes import WORD
-from snncore.surrogates import SurrogateSpike
 
 GROUP = 4
 """Samples that a kernel takes together."""
@@ -107,8 +108,7 @@ class Kernels:
     def layer(self, i: int, n_steps: int, start: int, tape: Tensor, state: State, marks: State) -> Any:
         """The struct of layer `i` for the chunk that begins at step `start`; synapses are not filled in."""
         run, part = self.run, self.run.parts[i]
-        spike = part.layer.spike
-        assert isinstance(spike, SurrogateSpike)
+        spike = surrogate_spike(part.layer)
         p = part.parameters
         at = self.structs.layer()
         at.n_steps, at.batch, at.stride, at.column, at.width = n_steps, run.batch, part.stride, 0, part.stride

@@ -20,11 +20,22 @@ from torch.autograd.function import once_differentiable
 from snncore.engines.cpu.buffers import Buffers
 from snncore.engines.cpu.calls import Kernels, density
 from snncore.engines.cpu.native import library
-from snncore.engines.cpu.presentation import TRAINABLE, Given, Links, Part, Run, State, padded
+from snncore.engines.cpu.presentation import Given, Links, Part, Run, State, padded
 from snncore.engines.cpu.way_back import DENSE_FROM, WayBack
-from snncore.engines.interface import FULL, Activity, Backward, Checkpointed, Full, Input, Layer, Truncated, check_input
+from snncore.engines.interface import (
+    FULL,
+    Activity,
+    Backward,
+    Checkpointed,
+    Full,
+    Input,
+    Layer,
+    Truncated,
+    check_input,
+    surrogate_spike,
+)
+from snncore.neurons import TRAINABLE
 from snncore.spikes import SpikeTrain, n_words
-from snncore.surrogates import SurrogateSpike
 from snncore.synapses import Synapses
 
 FORGETFUL_CHUNK = 64
@@ -112,10 +123,7 @@ def _check_fused(x: Input, layers: Sequence[Layer]) -> None:
     if x.device.type != "cpu":
         raise ValueError(f"the input is on {x.device}, and this engine is for the CPU")
     for layer in layers:
-        if not isinstance(layer.spike, SurrogateSpike):
-            raise ValueError(
-                "the fused engine knows the spikes of `snncore.surrogates` only; take the reference engine"
-            )
+        surrogate_spike(layer)
         scale = layer.neurons.input_scale
         if scale.requires_grad and not bool(scale.detach().all()):
             raise ValueError("an input scale that is trained must not be zero: nothing would tell the current any more")
@@ -169,9 +177,9 @@ class _Present(torch.autograd.Function):
             outputs.append(projected[:, :, : run.projection.n_post].contiguous())
         if run.keep_z:
             outputs.append(last.spikes(run.words_of[-1]).dense(dtype))
-        ctx.run, ctx.tapes, ctx.marks, ctx.starts = run, tapes, marks, starts
-        ctx.kernel, ctx.saved_numbers = kernel, numbers
-        ctx.save_for_backward(*tensors)
+        ctx.run, ctx.kernels, ctx.tapes, ctx.marks, ctx.starts = run, kernels, tapes, marks, starts
+        # the kernels have what they need; saved, so that autograd notices if any of it is changed before the way back
+        ctx.save_for_backward(numbers, kernel, *tensors)
         ctx.set_materialize_grads(False)
         return tuple(outputs)
 
@@ -182,9 +190,8 @@ class _Present(torch.autograd.Function):
         if run.spent:
             raise RuntimeError("the fused engine goes back through a presentation once; present the batch again")
         run.spent = True
-        tensors = ctx.saved_tensors
-        kernels = Kernels(run, ctx.saved_numbers, ctx.kernel, tensors)
-        way_back = WayBack(run, kernels, ctx, given_from(run, kernels, ctx.kernel, list(gradients)))
+        _, kernel, *_ = ctx.saved_tensors
+        way_back = WayBack(run, ctx.kernels, ctx, given_from(run, ctx.kernels, kernel, list(gradients)))
         way_back.walk()
         ctx.tapes = []
         return None, way_back.input_gradient(), None, *way_back.tensor_gradients()

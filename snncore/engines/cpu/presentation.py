@@ -15,8 +15,6 @@ from snncore.spikes import SpikeTrain
 
 PADDING = 16
 """Neurons of a layer are padded to a multiple of this: a vector register of floats."""
-TRAINABLE = ("decay_mem", "input_scale", "v_threshold", "decay_adapt", "beta_adapt")
-"""Parameters of neurons that a gradient can reach."""
 
 
 def padded(n: int) -> int:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from snncore.engines.cpu.calls import Kernels, density, reaches
 from snncore.engines.cpu.dense import multiply
-from snncore.engines.cpu.presentation import TRAINABLE, Given, Links, Part, Run, State, padded
-from snncore.neurons import NeuronParameters, NeuronState, step
+from snncore.engines.cpu.presentation import Given, Links, Part, Run, State, padded
+from snncore.neurons import TRAINABLE, NeuronParameters, NeuronState, step
 from snncore.spikes import SpikeTrain
 
 DENSE_FROM = 0.5

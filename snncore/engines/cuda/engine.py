@@ -27,12 +27,12 @@ from snncore.engines.interface import (
     Input,
     Layer,
     Truncated,
-    as_numbers,
     check_input,
+    surrogate_spike,
 )
+from snncore.engines.stack import arriving_current, layer_by_layer
 from snncore.errors import EngineUnavailable
-from snncore.neurons import NeuronParameters
-from snncore.spikes import SpikeTrain
+from snncore.neurons import TRAINABLE, NeuronParameters
 from snncore.surrogates import SurrogateSpike
 from snncore.synapses import Synapses
 
@@ -65,20 +65,14 @@ class FusedCudaEngine:
     ) -> Activity:
         check_input(x, layers)
         _check_device(layers[0].neurons.decay_mem.device)
-        z = as_numbers(x, layers[0].neurons.decay_mem.dtype)
-        spikes, totals = [], []
-        v: Tensor | None = None
-        for layer in layers:
-            z, v = _present(z, layer, backward, keep_v=keep_v and layer is layers[-1])
-            spikes.append(SpikeTrain.pack(z.detach()))
-            totals.append(z.sum(dim=0))
-        return Activity(
-            spikes=tuple(spikes),
-            totals=tuple(totals),
-            weighted=None if kernel is None else torch.einsum("t,tbn->bn", kernel, z),
-            projected=None if projection is None else projection(z),
-            z=z if keep_z else None,
-            v=v,
+        return layer_by_layer(
+            lambda source, layer, keep: _present(source, layer, backward, keep_v=keep),
+            x,
+            layers,
+            kernel=kernel,
+            projection=projection,
+            keep_z=keep_z,
+            keep_v=keep_v,
         )
 
 
@@ -155,8 +149,6 @@ class _Form:
 
 def _present(source: Tensor, layer: Layer, backward: Backward, *, keep_v: bool) -> tuple[Tensor, Tensor | None]:
     """All steps of one layer: spikes `[T, B, N]` with their gradient, and potentials without."""
-    if not isinstance(layer.spike, SurrogateSpike):
-        raise ValueError(f"the fused engine knows the spikes of SurrogateSpike, not of {layer.spike!r}")
     n_steps = source.shape[0]
     window = chunk = n_steps
     match backward:
@@ -178,7 +170,7 @@ def _present(source: Tensor, layer: Layer, backward: Backward, *, keep_v: bool) 
         weights = torch.stack(list(by_delay.values()))
     form = _Form(
         parameters=layer.neurons,
-        spike=layer.spike,
+        spike=surrogate_spike(layer),
         delays=delays,
         window=window,
         chunk=chunk,
@@ -188,29 +180,22 @@ def _present(source: Tensor, layer: Layer, backward: Backward, *, keep_v: bool) 
     )
     p = layer.neurons
     n = layer.n_neurons
-    vectors = (p.decay_mem, p.input_scale, p.v_threshold, p.decay_adapt, p.beta_adapt)
+    vectors = [getattr(p, name) for name in TRAINABLE]
     z, v = _Scan.apply(  # type: ignore[no-untyped-call]
-        _current(source, layer), weights, *(vector.expand(n) for vector in vectors), form
+        arriving_current(source, layer), weights, *(vector.expand(n) for vector in vectors), form
     )
     return z, v if keep_v else None
 
 
-def _current(source: Tensor, layer: Layer) -> Tensor:
-    """What arrives at the neurons from outside of the layer, `[T, B, N]`."""
-    current = source if layer.synapses is None else layer.synapses(source)
-    return current if layer.bias is None else current + layer.bias
-
-
 def _recompute(source: Tensor, layer: Layer) -> Callable[[int, int], Tensor]:
-    """`_current` of some steps only: what is kept is the source, which the gradient of the synapses needs as well."""
+    """The arriving current of some steps only: the source is kept, which the gradient of the synapses needs as well."""
     source = source.detach()
 
     def again(start: int, stop: int) -> Tensor:
         longest = layer.synapses.longest_delay if layer.synapses else 0
         first = max(start - longest, 0)
         with torch.no_grad():
-            # no fewer steps than the longest delay: `Synapses` moves the currents of a train within its length
-            current = _current(source[first : max(stop, first + longest)], layer)
+            current = arriving_current(source[first:stop], layer)
         return current[start - first : stop - first].contiguous()
 
     return again

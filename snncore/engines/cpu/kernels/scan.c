@@ -365,8 +365,8 @@ static void NAME(parameters_back)(const Layer *layer, int64_t here, const REAL *
 
 /* dv, da and the tape from step t + 1 to step t. dz is dL/dz[t] but for what reset and adaptation pass on. */
 static void NAME(step_back)(const Layer *layer, int64_t here, REAL *restrict v, const REAL *restrict dz,
-                            const REAL *restrict h, const REAL *restrict z, const REAL *restrict a,
-                            const REAL *restrict threshold, REAL *restrict d_threshold) {
+                            const REAL *restrict h, const REAL *restrict z, const REAL *restrict threshold,
+                            REAL *restrict d_threshold) {
     const int64_t width = layer->width, column = layer->column;
     REAL *restrict dv = layer->dv + here, *restrict da = layer->da + here;
     const REAL *restrict decay = layer->decay_mem + column, *restrict scale = layer->input_scale + column,
@@ -388,7 +388,6 @@ static void NAME(step_back)(const Layer *layer, int64_t here, REAL *restrict v, 
         dv[j] = leaked * (1 - clears * z[j]) + surge;
         v[j] = scale[j] * dv[j];
     }
-    (void)a;
 }
 
 /* Run samples `from` to `to` and the neurons of the tile that starts at `column` back through all steps. */
@@ -497,7 +496,7 @@ int NAME(backward)(const Layer *layer, int64_t from, int64_t to) {
                     NAME(read_spikes)(z, layer->words + ((t + layer->lead) * batch + b) * layer->n_words + column / 64,
                                       width);
                     if (layer->d_decay_mem != NULL) NAME(parameters_back)(layer, here, v, z, a, threshold);
-                    NAME(step_back)(layer, here, v, dz + g * width, h + g * width, z, a, threshold, d_threshold);
+                    NAME(step_back)(layer, here, v, dz + g * width, h + g * width, z, threshold, d_threshold);
                     if (layer->d_decay_mem != NULL) {
                         REAL *restrict d_resting = layer->d_v_threshold + here, *restrict d_beta = layer->d_beta_adapt + here;
                         EACH {
