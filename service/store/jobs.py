@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, func, insert, or_, select
 from sqlalchemy.orm import Session
 
-from service.store import events
-from service.store.errors import IllegalTransition, JobNotFound
+from service.store import events, needs
+from service.store.errors import IllegalTransition, JobNeeded, JobNotFound, NeededJobEnded
 from service.store.ids import new_id
-from service.store.tables import Job, JobLabel
-from service.store.transitions import TERMINAL, State, lock_job, move
+from service.store.tables import Job, JobLabel, JobNeed
+from service.store.transitions import GIVEN_UP, TERMINAL, State, lock_job, move
 
 
 def create(
@@ -26,8 +26,13 @@ def create(
     sweep: str | None = None,
     api_key_id: str | None = None,
     warnings: Sequence[str] = (),
+    needed: Collection[str] = (),
 ) -> Job:
-    """A new job, queued; its doorbell is not rung yet (`dispatched_at` is NULL)."""
+    """A new job, queued; its doorbell is not rung yet (`dispatched_at` is NULL).
+
+    Raises `JobNotFound` or `NeededJobEnded` if one of the `needed` jobs is not there or will not succeed.
+    """
+    _lock_needed(session, needed)
     job = Job(
         id=new_id("job"),
         name=name,
@@ -44,8 +49,17 @@ def create(
         session.execute(
             insert(JobLabel), [{"job_id": job.id, "key": key, "value": value} for key, value in labels.items()]
         )
+    needs.enter(session, job.id, needed)
     events.append(session, job.id, [("state", {"state": "queued", "previous": None, "attempt": 0})])
     return job
+
+
+def _lock_needed(session: Session, needed: Collection[str]) -> None:
+    """Keep the jobs that a job is about to wait for from ending unnoticed meanwhile."""
+    for job_id in sorted(needed):
+        state = lock_job(session, job_id).state
+        if state in GIVEN_UP:
+            raise NeededJobEnded(job_id, state)
 
 
 def get(session: Session, job_id: str) -> Job:
@@ -78,6 +92,10 @@ class Filters:
     """(key, value); value None: the key is there, whatever its value. All must hold."""
     preset: str | None = None
     sweep: str | None = None
+    needs: str | None = None
+    """Only jobs that need this one."""
+    needed_by: str | None = None
+    """Only jobs that this one needs."""
     text: str | None = None
     """In the name or the preset, or the beginning of the id, in any case of letters."""
 
@@ -96,6 +114,10 @@ def list_jobs(session: Session, filters: Filters, *, before: str | None, limit: 
         query = query.where(Job.preset == filters.preset)
     if filters.sweep is not None:
         query = query.where(Job.sweep == filters.sweep)
+    if filters.needs is not None:
+        query = query.where(Job.id.in_(select(JobNeed.job_id).where(JobNeed.needed_job_id == filters.needs)))
+    if filters.needed_by is not None:
+        query = query.where(Job.id.in_(select(JobNeed.needed_job_id).where(JobNeed.job_id == filters.needed_by)))
     if filters.text:
         query = query.where(
             or_(
@@ -130,7 +152,11 @@ def pause(session: Session, job_id: str) -> State:
 
 
 def resume(session: Session, job_id: str) -> State:
-    """Put a job that stopped back into the queue, with its crashes forgiven."""
+    """Put a job that stopped back into the queue, with its crashes forgiven.
+
+    Raises `NeededJobEnded` if it would wait there for a job that will not succeed.
+    """
+    _lock_needed(session, needs.of_job(session, job_id))
     job = lock_job(session, job_id)
     if job.state == "running":  # an attempt may be sent back to the queue, but not by a client
         raise IllegalTransition(job_id, job.state, "queued")
@@ -139,10 +165,12 @@ def resume(session: Session, job_id: str) -> State:
 
 
 def remove(session: Session, job_id: str) -> None:
-    """Delete a job that has ended, with everything that it stored."""
+    """Delete a job that has ended, with everything that it stored. Raises `JobNeeded` while another one needs it."""
     job = lock_job(session, job_id)
     if job.state not in TERMINAL:
         raise IllegalTransition(job_id, job.state, "deletion")
+    if dependents := needs.needed_by(session, job_id):
+        raise JobNeeded(job_id, dependents)
     session.execute(delete(Job).where(Job.id == job_id))
 
 
