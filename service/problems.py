@@ -13,7 +13,14 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from service.store.errors import IllegalTransition, JobNotFound, StoreBusy, StoreUnavailable
+from service.store.errors import (
+    IllegalTransition,
+    JobNeeded,
+    JobNotFound,
+    NeededJobEnded,
+    StoreBusy,
+    StoreUnavailable,
+)
 
 MEDIA_TYPE = "application/problem+json"
 logger = logging.getLogger(__name__)
@@ -112,6 +119,14 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(IllegalTransition)
     async def on_illegal(request: Request, error: IllegalTransition) -> Response:
         return respond(request, Problem(409, "illegal_transition", str(error)))
+
+    @app.exception_handler(JobNeeded)
+    async def on_needed(request: Request, error: JobNeeded) -> Response:
+        return respond(request, Problem(409, "job_needed", str(error)))
+
+    @app.exception_handler(NeededJobEnded)
+    async def on_needing(request: Request, error: NeededJobEnded) -> Response:
+        return respond(request, Problem(409, "needed_job_ended", str(error)))
 
     @app.exception_handler(StoreUnavailable)
     async def on_unavailable(request: Request, error: StoreUnavailable) -> Response:

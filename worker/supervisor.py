@@ -75,6 +75,7 @@ class Supervisor:
             self._see_through(Attempt(self._database, job_id, claimed.attempt), self._threads_for(claimed.spec))
         finally:
             self._busy.discard(job_id)
+        self._doorbell.ring_freed(job_id)
         return True
 
     def _threads_for(self, spec: dict[str, Any]) -> int:

@@ -116,6 +116,8 @@ def list_jobs(
     ] = None,
     preset: Annotated[Text | None, Query(description="Made from this preset.")] = None,
     sweep: Annotated[Text | None, Query(description="Part of this sweep.")] = None,
+    needs: Annotated[Text | None, Query(description="Made of the trained network of this job.")] = None,
+    needed_by: Annotated[Text | None, Query(description="Of whose trained network this job is made.")] = None,
     q: Annotated[Text | None, Query(description="In the name or preset, or the beginning of the id.")] = None,
     limit: Limit = 50,
     cursor: Annotated[str | None, cursor_of("j")] = None,
@@ -127,6 +129,8 @@ def list_jobs(
         labels=[_label_filter(one) for one in label or ()],
         preset=preset,
         sweep=sweep,
+        needs=needs,
+        needed_by=needed_by,
         text=q,
     )
     limit = capped(limit)
@@ -150,7 +154,7 @@ def show_job(caller: Reader, request: Request, job: JobDep, database: DatabaseDe
 
 @router.delete("/{job_id}", status_code=204, responses=problems(404, 409, 422))
 def delete_job(caller: Submitter, job: JobDep, database: DatabaseDep) -> Response:
-    """Remove a job that has ended, with all that it stored."""
+    """Remove a job that has ended, with all that it stored. One that others need has to outlive them."""
     with database.write() as session:
         jobs.remove(session, job.id)
     return Response(status_code=204)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from service.store.events import StoredEvent
+from service.store.needs import Needs
 from service.store.tables import Job, MetricSeries
 from service.store.transitions import State
 
@@ -78,6 +79,8 @@ class JobView(BaseModel):
     state: State
     spec: dict[str, Any] = Field(description="Resolved: every default is filled in.")
     preset: str | None
+    needs: list[str] = Field(description="Jobs whose trained networks it is made of; it waits until they succeeded.")
+    needed_by: list[str] = Field(description="Jobs that are made of its trained network.")
     attempt: int = Field(description="How often a worker has started it.")
     progress: JobProgress | None
     summary: dict[str, dict[str, SeriesSummary]] = Field(description="Of each series, by split and name.")
@@ -151,7 +154,7 @@ def summary_of(series: list[MetricSeries]) -> dict[str, dict[str, SeriesSummary]
 LINKS = ("events", "logs", "result", "metrics", "rasters", "checkpoints")
 
 
-def view_of(job: Job, labels: dict[str, str], series: list[MetricSeries]) -> JobView:
+def view_of(job: Job, labels: dict[str, str], series: list[MetricSeries], neighbours: Needs) -> JobView:
     failed = job.state == "failed"
     here = f"/v1/jobs/{job.id}"
     return JobView(
@@ -161,6 +164,8 @@ def view_of(job: Job, labels: dict[str, str], series: list[MetricSeries]) -> Job
         state=job.state,
         spec=job.spec,
         preset=job.preset,
+        needs=neighbours.needs,
+        needed_by=neighbours.needed_by,
         attempt=job.attempt,
         progress=None if job.progress is None else JobProgress.model_validate(job.progress),
         summary=summary_of(series),
@@ -169,7 +174,12 @@ def view_of(job: Job, labels: dict[str, str], series: list[MetricSeries]) -> Job
         created_at=job.created_at,
         started_at=job.started_at,
         finished_at=job.finished_at,
-        links={"self": here, **{name: f"{here}/{name}" for name in LINKS}},
+        links={
+            "self": here,
+            **{name: f"{here}/{name}" for name in LINKS},
+            "needs": f"/v1/jobs?needed_by={job.id}",
+            "needed_by": f"/v1/jobs?needs={job.id}",
+        },
     )
 
 

@@ -14,7 +14,7 @@ from service.jobs.schemas import JobView, Reference, Result, view_of
 from service.jobs.submission import Submission
 from service.problems import FieldProblem, Problem
 from service.settings import Settings
-from service.store import idempotency, jobs, metrics
+from service.store import idempotency, jobs, metrics, needs
 from service.store.engine import Database
 from service.store.idempotency import Reservation
 from service.store.tables import Job, MetricSeries
@@ -23,11 +23,12 @@ from snncore.presets import UnknownPreset, get_preset
 
 
 def views(session: Session, found: list[Job]) -> list[JobView]:
-    """Jobs with their labels and summaries, in three queries however many they are."""
+    """Jobs with their labels, summaries and neighbours, in three more queries however many they are."""
     ids = [job.id for job in found]
     labels = jobs.labels_of(session, ids)
     series = metrics.series_of_jobs(session, ids)
-    return [view_of(job, labels[job.id], series[job.id]) for job in found]
+    neighbours = needs.of_jobs(session, ids)
+    return [view_of(job, labels[job.id], series[job.id], neighbours[job.id]) for job in found]
 
 
 def view(session: Session, job: Job) -> JobView:
