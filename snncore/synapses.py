@@ -55,6 +55,14 @@ class Synapses(nn.Module):
             # A gradient of zero keeps Adam from ever moving the diagonal away from its zeros.
             self.weight.register_hook(_without_diagonal)  # type: ignore[no-untyped-call]
 
+    def freeze(self, weight: Tensor) -> None:
+        """Take these weights `[N_post, N_pre]`, for good: nothing trains them."""
+        if weight.shape != self.weight.shape:
+            raise ValueError(f"weights of {list(weight.shape)} are not those of synapses of {list(self.weight.shape)}")
+        with torch.no_grad():
+            self.weight.copy_(weight)
+        self.weight.requires_grad_(False)
+
     def fan_out(self) -> int:
         """Synapses that a spike of one presynaptic neuron goes through."""
         return self.weight.shape[0] - (1 if self.masked else 0)

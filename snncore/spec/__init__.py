@@ -5,6 +5,8 @@ from snncore.spec.architecture import (
     Connection,
     ConstantDelay,
     Delay,
+    Embedded,
+    EmbeddedNetwork,
     FeedForward,
     LeakyReadout,
     NormalWeights,
@@ -16,7 +18,17 @@ from snncore.spec.architecture import (
     UniformWeights,
     Weights,
 )
-from snncore.spec.dataset import MNIST, Dataset, Digits, ExponentialVectors, n_classes, n_features, split_sizes
+from snncore.spec.dataset import (
+    MNIST,
+    Dataset,
+    Digits,
+    ExponentialVectors,
+    StoreRecall,
+    n_classes,
+    n_features,
+    split_sizes,
+)
+from snncore.spec.embedding import embeddable, needed_jobs
 from snncore.spec.encoding import Direct, Encoding, Poisson
 from snncore.spec.errors import Location, Problem, SpecError, problems_of
 from snncore.spec.estimate import Estimate, estimate, layer_shapes, n_inputs, useful_threads
@@ -24,7 +36,7 @@ from snncore.spec.job import JobSpec, deep_merge, parse_job_spec
 from snncore.spec.neuron import ALIF, LIF, Mixed, Neuron, Population, Surrogate, form_of, split_layer
 from snncore.spec.recording import Recording, RecordNothing, RecordSpikes
 from snncore.spec.rules import warnings_about
-from snncore.spec.task import Classification, Softmax, Task
+from snncore.spec.task import Borders, Classification, KWinners, Recall, Softmax, Task
 from snncore.spec.training import (
     BPTT,
     Adam,
@@ -47,6 +59,7 @@ __all__ = [
     "Adam",
     "Architecture",
     "Backward",
+    "Borders",
     "CheckpointedBackward",
     "Classification",
     "Connection",
@@ -57,12 +70,15 @@ __all__ = [
     "Delay",
     "Digits",
     "Direct",
+    "Embedded",
+    "EmbeddedNetwork",
     "Encoding",
     "Estimate",
     "ExponentialVectors",
     "FeedForward",
     "FullBackward",
     "JobSpec",
+    "KWinners",
     "LeakyReadout",
     "Location",
     "Mixed",
@@ -73,6 +89,7 @@ __all__ = [
     "Problem",
     "RateRegulariser",
     "Readout",
+    "Recall",
     "RecordNothing",
     "RecordSpikes",
     "Recording",
@@ -82,6 +99,7 @@ __all__ = [
     "SpecError",
     "SpikeCountReadout",
     "StepDecay",
+    "StoreRecall",
     "Surrogate",
     "Task",
     "Training",
@@ -90,12 +108,14 @@ __all__ = [
     "UniformWeights",
     "Weights",
     "deep_merge",
+    "embeddable",
     "estimate",
     "form_of",
     "layer_shapes",
     "n_classes",
     "n_features",
     "n_inputs",
+    "needed_jobs",
     "parse_job_spec",
     "problems_of",
     "split_layer",
