@@ -84,7 +84,7 @@ def submit_job(
     idempotency_key: IdempotencyKey = None,
 ) -> JobView:
     """Queue a job."""
-    submission = read_submission(body, config)
+    submission = read_submission(body, config, database)
     job, new = service.submit(database, config, caller, submission, body, idempotency_key)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     if new:
@@ -96,9 +96,9 @@ def submit_job(
 
 
 @router.post("/validate", response_model=Validation, responses=problems(413, 415, 422), openapi_extra=SUBMISSION)
-def validate_job(caller: Reader, body: JsonObject, config: ConfigDep) -> Validation:
+def validate_job(caller: Reader, body: JsonObject, config: ConfigDep, database: DatabaseDep) -> Validation:
     """Check a job without queueing it: the resolved spec, what it will cost, and what to think about."""
-    submission = read_submission(body, config)
+    submission = read_submission(body, config, database)
     return Validation(spec=submission.spec, estimate=submission.estimate, warnings=submission.warnings)
 
 

@@ -79,8 +79,14 @@ class JobView(BaseModel):
     state: State
     spec: dict[str, Any] = Field(description="Resolved: every default is filled in.")
     preset: str | None
-    needs: list[str] = Field(description="Jobs whose trained networks it is made of; it waits until they succeeded.")
-    needed_by: list[str] = Field(description="Jobs that are made of its trained network.")
+    preset_unchanged: bool | None = Field(
+        default=None,
+        description="Whether the spec is the preset's as it stands. Null without a preset that this version knows.",
+    )
+    needs: list[str] = Field(
+        default_factory=list, description="Jobs whose trained networks it is made of; it waits until they succeeded."
+    )
+    needed_by: list[str] = Field(default_factory=list, description="Jobs that are made of its trained network.")
     attempt: int = Field(description="How often a worker has started it.")
     progress: JobProgress | None
     summary: dict[str, dict[str, SeriesSummary]] = Field(description="Of each series, by split and name.")
@@ -154,7 +160,9 @@ def summary_of(series: list[MetricSeries]) -> dict[str, dict[str, SeriesSummary]
 LINKS = ("events", "logs", "result", "metrics", "rasters", "checkpoints")
 
 
-def view_of(job: Job, labels: dict[str, str], series: list[MetricSeries], neighbours: Needs) -> JobView:
+def view_of(
+    job: Job, labels: dict[str, str], series: list[MetricSeries], neighbours: Needs, unchanged: bool | None
+) -> JobView:
     failed = job.state == "failed"
     here = f"/v1/jobs/{job.id}"
     return JobView(
@@ -164,6 +172,7 @@ def view_of(job: Job, labels: dict[str, str], series: list[MetricSeries], neighb
         state=job.state,
         spec=job.spec,
         preset=job.preset,
+        preset_unchanged=unchanged,
         needs=neighbours.needs,
         needed_by=neighbours.needed_by,
         attempt=job.attempt,

@@ -11,15 +11,16 @@ from sqlalchemy.orm import Session
 
 from service.auth import Caller
 from service.jobs.schemas import JobView, Reference, Result, view_of
-from service.jobs.submission import Submission
+from service.jobs.submission import Submission, needed_job_ended
 from service.problems import FieldProblem, Problem
 from service.settings import Settings
 from service.store import idempotency, jobs, metrics, needs
 from service.store.engine import Database
+from service.store.errors import JobNotFound, NeededJobEnded
 from service.store.idempotency import Reservation
 from service.store.tables import Job, MetricSeries
 from service.store.transitions import TERMINAL
-from snncore.presets import UnknownPreset, get_preset
+from snncore.presets import Preset, UnknownPreset, get_preset
 
 
 def views(session: Session, found: list[Job]) -> list[JobView]:
@@ -28,7 +29,7 @@ def views(session: Session, found: list[Job]) -> list[JobView]:
     labels = jobs.labels_of(session, ids)
     series = metrics.series_of_jobs(session, ids)
     neighbours = needs.of_jobs(session, ids)
-    return [view_of(job, labels[job.id], series[job.id], neighbours[job.id]) for job in found]
+    return [view_of(job, labels[job.id], series[job.id], neighbours[job.id], _unchanged(job)) for job in found]
 
 
 def view(session: Session, job: Job) -> JobView:
@@ -68,15 +69,19 @@ def _create(session: Session, settings: Settings, caller: Caller, submission: Su
     if jobs.count_queued(session, caller.key_id) >= settings.max_queued_jobs:
         detail = f"The limit max_queued_jobs = {settings.max_queued_jobs} is reached: wait until some have started."
         raise Problem(429, "too_many_queued_jobs", detail, headers={"Retry-After": "30"})
-    job = jobs.create(
-        session,
-        spec=submission.spec,
-        name=submission.name,
-        labels=submission.labels,
-        preset=submission.preset,
-        api_key_id=caller.key_id,
-        warnings=submission.warnings,
-    )
+    try:
+        job = jobs.create(
+            session,
+            spec=submission.spec,
+            name=submission.name,
+            labels=submission.labels,
+            preset=submission.preset,
+            api_key_id=caller.key_id,
+            warnings=submission.warnings,
+            needed=submission.needs,
+        )
+    except (JobNotFound, NeededJobEnded) as error:
+        raise needed_job_ended(error, submission.preset) from None
     return view(session, job)
 
 
@@ -107,12 +112,24 @@ def result_of(job: Job, series: list[MetricSeries]) -> Result:
     return Result(job_id=job.id, state=job.state, metrics=final, reference=reference, **known, **stored)
 
 
-def _reference(job: Job, final: Mapping[str, Any]) -> Reference | None:
+def _preset_of(job: Job) -> Preset | None:
     if job.preset is None:
         return None
     try:
-        preset = get_preset(job.preset)
+        return get_preset(job.preset)
     except UnknownPreset:  # it was there when the job was queued, by an older version
+        return None
+
+
+def _unchanged(job: Job) -> bool | None:
+    """Whether a job runs its preset as it stands."""
+    preset = _preset_of(job)
+    return None if preset is None else job.spec == preset.spec
+
+
+def _reference(job: Job, final: Mapping[str, Any]) -> Reference | None:
+    preset = _preset_of(job)
+    if preset is None:
         return None
     published, ceiling = preset.published, preset.ceiling
     if published is None:
@@ -127,5 +144,5 @@ def _reference(job: Job, final: Mapping[str, Any]) -> Reference | None:
         ceiling=None if ceiling is None else ceiling.value,
         value=value,
         difference=None if value is None else value - published.value,
-        same_spec=job.spec == preset.parse().model_dump(mode="json"),
+        same_spec=bool(_unchanged(job)),
     )
