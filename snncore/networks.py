@@ -12,6 +12,7 @@ from snncore import spec
 from snncore.engines import Backward, Checkpointed, Full, Input, Layer, Truncated, choose_engine
 from snncore.neurons import neuron_parameters
 from snncore.readouts import Reading, group_counts, readout_kernel
+from snncore.rewiring import Rewiring
 from snncore.spikes import SpikeTrain
 from snncore.surrogates import spike_function
 from snncore.synapses import Synapses
@@ -91,8 +92,10 @@ class Network(nn.Module):
         dtype = torch.float32 if job.training.precision == "float32" else torch.float64
         n_before = spec.n_inputs(job)
 
+        matrices: dict[str, Synapses] = {}
+
         def synapses(n_post: int, name: str, form: spec.Connection | spec.Recurrence, n_pre: int) -> Synapses:
-            return Synapses(
+            matrices[name] = Synapses(
                 n_pre,
                 n_post,
                 name=name,
@@ -103,6 +106,7 @@ class Network(nn.Module):
                 dtype=dtype,
                 device=device,
             )
+            return matrices[name]
 
         layers: list[SpikingLayer] = []
         self.outputs_inside = False
@@ -129,6 +133,7 @@ class Network(nn.Module):
             else:
                 layers.append(SpikingLayer("output", output, None, job))
         self.layers = nn.ModuleDict({layer.name: layer for layer in layers})
+        self.rewiring = Rewiring(job, matrices) if job.training.rewiring else None
         kernel = readout_kernel(readout, job.encoding.n_steps, job.encoding.dt_ms)
         self.register_buffer("kernel", kernel.to(device=device, dtype=dtype), persistent=False)
 
@@ -156,13 +161,16 @@ class Network(nn.Module):
         """The spiking layers by name, in the order in which spikes pass them."""
         return [(name, layer) for name, layer in self.layers.items() if isinstance(layer, SpikingLayer)]
 
-    def fan_out(self) -> dict[str, int]:
-        """Synapses that a spike of each layer, and of the input, goes through."""
-        sizes = {name: layer.n_neurons for name, layer in self.spiking_layers()}
-        after = [*list(sizes.values())[1:], self.n_output_neurons if self.leaky else 0]
-        fans = {"input": next(iter(sizes.values()))}
-        for (name, layer), n_after in zip(self.spiking_layers(), after, strict=True):
-            fans[name] = n_after + (layer.recurrence.fan_out() if layer.recurrence else 0)
+    def fan_out(self) -> dict[str, float]:
+        """Synapses that a spike of each layer, and of the input, goes through, on average over its neurons."""
+        layers = self.spiking_layers()
+        arriving = [layer.synapses for _, layer in layers] + ([self.leaky.synapses] if self.leaky else [])
+        senders = ["input", *(name for name, _ in layers)]
+        fans = dict.fromkeys(senders, 0.0)
+        for name, synapses in zip(senders, arriving, strict=False):
+            fans[name] += synapses.fan_out()
+        for name, layer in layers:
+            fans[name] += layer.recurrence.fan_out() if layer.recurrence else 0
         if self.outputs_inside:
             fans["output"] = fans["hidden"]
         return fans

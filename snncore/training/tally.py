@@ -51,6 +51,10 @@ class Tally:
     def accuracy(self) -> float:
         return float(self.sums["correct"]) / self.n_samples
 
+    def total(self, name: str) -> float:
+        """Sum over the batches of what `add_value` was given."""
+        return float(self.sums[f"value/{name}"])
+
     def mean_value(self, name: str) -> float:
         """Mean over the batches of what `add_value` was given."""
         return float(self.sums[f"value/{name}"] / self.sums[f"count/{name}"])
