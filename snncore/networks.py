@@ -13,6 +13,7 @@ from snncore import spec
 from snncore.engines import Backward, Checkpointed, Full, Input, Layer, Truncated, choose_engine
 from snncore.neurons import neuron_parameters
 from snncore.readouts import Reading, group_counts, readout_kernel, windows
+from snncore.rewiring import Rewiring
 from snncore.spikes import SpikeTrain
 from snncore.surrogates import spike_function
 from snncore.synapses import Synapses
@@ -93,20 +94,25 @@ class Network(nn.Module):
         self.n_output_neurons = job.n_outputs * self.group_size
         dtype = torch.float32 if job.training.precision == "float32" else torch.float64
 
+        matrices: dict[str, Synapses] = {}
+
         def synapses(
-            n_post: int, name: str, form: spec.Connection | spec.Recurrence, n_pre: int, seed: int = job.seed
+            n_post: int, name: str, form: spec.Connection | spec.Recurrence, n_pre: int, frozen_seed: int | None = None
         ) -> Synapses:
-            return Synapses(
+            made = Synapses(
                 n_pre,
                 n_post,
                 name=name,
-                seed=seed,
+                seed=job.seed if frozen_seed is None else frozen_seed,
                 weights=form.weights,
                 delay=form.delay,
                 autapses=getattr(form, "autapses", True),
                 dtype=dtype,
                 device=device,
             )
+            if frozen_seed is None:
+                matrices[name] = made
+            return made
 
         layers: dict[str, SpikingLayer] = {}
         dt_ms = job.encoding.dt_ms
@@ -152,6 +158,7 @@ class Network(nn.Module):
             else:
                 layers["output"] = SpikingLayer(output, None, job.neuron, dt_ms)
         self.layers = nn.ModuleDict(layers)
+        self.rewiring = Rewiring(job, matrices) if job.training.rewiring else None
         self.register_buffer("kernel", readout_kernel(job).to(device=device, dtype=dtype), persistent=False)
         start, stop = windows(job)[0]
         self.window_ms = (stop - start) * dt_ms
@@ -186,13 +193,16 @@ class Network(nn.Module):
         """The spiking layers by name, in the order in which spikes pass them."""
         return [(name, layer) for name, layer in self.layers.items() if isinstance(layer, SpikingLayer)]
 
-    def fan_out(self) -> dict[str, int]:
-        """Synapses that a spike of each layer, and of the input, goes through."""
-        sizes = {name: layer.n_neurons for name, layer in self.spiking_layers()}
-        after = [*list(sizes.values())[1:], self.n_output_neurons if self.leaky else 0]
-        fans = {"input": next(iter(sizes.values()))}
-        for (name, layer), n_after in zip(self.spiking_layers(), after, strict=True):
-            fans[name] = n_after + (layer.recurrence.fan_out() if layer.recurrence else 0)
+    def fan_out(self) -> dict[str, float]:
+        """Synapses that a spike of each layer, and of the input, goes through, on average over its neurons."""
+        layers = self.spiking_layers()
+        arriving = [layer.synapses for _, layer in layers] + ([self.leaky.synapses] if self.leaky else [])
+        senders = ["input", *(name for name, _ in layers)]
+        fans = dict.fromkeys(senders, 0.0)
+        for name, synapses in zip(senders, arriving, strict=False):
+            fans[name] += synapses.fan_out()
+        for name, layer in layers:
+            fans[name] += layer.recurrence.fan_out() if layer.recurrence else 0
         if self.population_with_outputs is not None:
             fans["output"] = fans[self.population_with_outputs]
             if self.population_with_outputs == FROZEN:

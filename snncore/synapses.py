@@ -63,9 +63,9 @@ class Synapses(nn.Module):
             self.weight.copy_(weight)
         self.weight.requires_grad_(False)
 
-    def fan_out(self) -> int:
-        """Synapses that a spike of one presynaptic neuron goes through."""
-        return self.weight.shape[0] - (1 if self.masked else 0)
+    def fan_out(self) -> float:
+        """Synapses that a spike of a presynaptic neuron goes through, on average: those that have a weight."""
+        return int(torch.count_nonzero(self.weight)) / self.weight.shape[1]
 
     def weight_by_delay(self) -> dict[int, Tensor]:
         """For each delay, the weights `[N_post, N_pre]` of the synapses that have it, zero elsewhere."""

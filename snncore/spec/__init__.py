@@ -33,8 +33,10 @@ from snncore.spec.encoding import Direct, Encoding, Poisson
 from snncore.spec.errors import Location, Problem, SpecError, problems_of
 from snncore.spec.estimate import Estimate, estimate, layer_shapes, n_inputs, useful_threads
 from snncore.spec.job import JobSpec, deep_merge, parse_job_spec
+from snncore.spec.matrices import WeightMatrix, most_synapses, rewired_matrices, weight_matrices
 from snncore.spec.neuron import ALIF, LIF, Mixed, Neuron, Population, Surrogate, form_of, split_layer
 from snncore.spec.recording import Recording, RecordNothing, RecordSpikes
+from snncore.spec.rewiring import DaleSigns, DeepR, RandomSigns, Signs
 from snncore.spec.rules import warnings_about
 from snncore.spec.task import Borders, Classification, KWinners, Recall, Softmax, Task
 from snncore.spec.training import (
@@ -66,7 +68,9 @@ __all__ = [
     "ConstantDelay",
     "ConstantRate",
     "CosineDecay",
+    "DaleSigns",
     "Dataset",
+    "DeepR",
     "Delay",
     "Digits",
     "Direct",
@@ -87,6 +91,7 @@ __all__ = [
     "Poisson",
     "Population",
     "Problem",
+    "RandomSigns",
     "RateRegulariser",
     "Readout",
     "Recall",
@@ -95,6 +100,7 @@ __all__ = [
     "Recording",
     "Recurrence",
     "Recurrent",
+    "Signs",
     "Softmax",
     "SpecError",
     "SpikeCountReadout",
@@ -106,20 +112,24 @@ __all__ = [
     "TruncatedBackward",
     "UniformDelay",
     "UniformWeights",
+    "WeightMatrix",
     "Weights",
     "deep_merge",
     "embeddable",
     "estimate",
     "form_of",
     "layer_shapes",
+    "most_synapses",
     "n_classes",
     "n_features",
     "n_inputs",
     "needed_jobs",
     "parse_job_spec",
     "problems_of",
+    "rewired_matrices",
     "split_layer",
     "split_sizes",
     "useful_threads",
     "warnings_about",
+    "weight_matrices",
 ]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from snncore.spec.architecture import Recurrent, SpikeCountReadout
 from snncore.spec.dataset import n_features, split_sizes
 from snncore.spec.encoding import Poisson
-from snncore.spec.job import JobSpec
 from snncore.spec.neuron import ALIF, Neuron, split_layer
 from snncore.spec.training import CheckpointedBackward, TruncatedBackward
+
+if TYPE_CHECKING:
+    from snncore.spec.job import JobSpec
 
 FLOATS_A_CELL_STEP = 5
 """What the reference loop holds for one neuron, sample and time step, between 4.2 and 6.2 by the kind of reset:

@@ -9,6 +9,7 @@ from snncore.spec.architecture import ConstantDelay, LeakyReadout, Recurrent, Sp
 from snncore.spec.dataset import MNIST, Digits, StoreRecall, n_classes, n_features, split_sizes
 from snncore.spec.encoding import Poisson
 from snncore.spec.errors import Location, Problem
+from snncore.spec.matrices import most_synapses, rewired_matrices, weight_matrices
 from snncore.spec.neuron import ALIF, LIF, SHARED_IN_A_LAYER, Mixed
 from snncore.spec.task import Borders, Classification, KWinners, Recall, Softmax
 from snncore.spec.training import CheckpointedBackward, CosineDecay
@@ -23,7 +24,7 @@ def broken_rules(spec: JobSpec) -> list[Problem]:
     """Everything about `spec` that cannot work, at once."""
     return [
         Problem(loc, msg, "inconsistent")
-        for rule in (_time_axis, _dataset, _task, _neuron, _delays, _readout, _embedded, _training, _engine)
+        for rule in (_time_axis, _dataset, _task, _neuron, _delays, _readout, _embedded, _training, _rewiring, _engine)
         for loc, msg in rule(spec)
     ]
 
@@ -238,6 +239,37 @@ def _training(spec: JobSpec) -> _Broken:
         yield (
             ("training", "schedule", "warmup_steps"),
             f"must be fewer than the {spec.n_training_steps} steps of the training",
+        )
+
+
+def _rewiring(spec: JobSpec) -> _Broken:
+    loc, rewiring = ("training", "rewiring"), spec.training.rewiring
+    if rewiring is None:
+        return
+    known = [matrix.name for matrix in weight_matrices(spec)]
+    named: dict[Location, str] = {(*loc, "matrices", i): name for i, name in enumerate(rewiring.matrices or [])}
+    if isinstance(rewiring.connectivity, dict):
+        if named:
+            yield (*loc, "matrices"), "has no effect where connectivity names the matrices; leave it out"
+        named = {(*loc, "connectivity", name): name for name in rewiring.connectivity}
+    for place, name in named.items():
+        if name not in known:
+            yield place, f"is no weight matrix of this network, which has {', '.join(map(repr, known))}"
+    if len(set(named.values())) < len(named):
+        yield (*loc, "matrices"), "names a matrix twice"
+    if rewiring.connectivity == {}:
+        yield (*loc, "connectivity"), "names no matrix"
+    chosen = rewired_matrices(spec)
+    for matrix, share in chosen:
+        if most_synapses([(matrix, share)]) == 0:
+            place = (*loc, "connectivity", *([matrix.name] if isinstance(rewiring.connectivity, dict) else []))
+            yield place, f"leaves none of the {matrix.n_synapses} synapses of {matrix.name!r}"
+    if rewiring.budget == "pooled" and len(chosen) == 1:
+        yield (*loc, "budget"), "has no effect on one matrix; take 'per_matrix', or rewire more than one"
+    if spec.training.optimiser.weight_decay > 0:
+        yield (
+            ("training", "optimiser", "weight_decay"),
+            "must be 0 with rewiring, which shrinks weights by training.rewiring.l1",
         )
 
 

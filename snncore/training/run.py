@@ -132,6 +132,7 @@ class _Run:
         if not self.resumed:
             for warning in spec.warnings_about(self.job):
                 yield Log("warning", warning)
+            yield from self._connectivity()
         epochs = self.job.training.epochs
         while self.position.epoch <= epochs:
             yield from self._epoch()
@@ -186,7 +187,7 @@ class _Run:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = clip_gradient(self.network, training.gradient_clip_norm)
-        self.optimiser.step()
+        self._update(rate)
         self.tally.add(judgement, shown.counts)
         self.tally.add_value("gradient_norm", norm)
         self.position.batch += 1
@@ -211,6 +212,14 @@ class _Run:
             eta_s=(steps - done) * training.batch_size / self.samples_a_second,
         )
 
+    def _update(self, rate: float) -> None:
+        """The optimiser's step, and the rewiring around it where there is any."""
+        if self.network.rewiring is None:
+            self.optimiser.step()
+            return
+        for name, n in self.network.rewiring.update(self.optimiser.step, rate, self.step).items():
+            self.tally.add_value(f"rewired.{name}", torch.tensor(n))
+
     def _close_epoch(self, validation: Evaluation | None) -> Iterator[Event]:
         position, training = self.position, self.job.training
         epoch, step = position.epoch, self.step
@@ -221,6 +230,9 @@ class _Run:
         for name in ("gradient_norm", "rate_loss"):
             if f"value/{name}" in self.tally.sums:
                 yield Metric(name, "train", step, epoch, self.tally.mean_value(name))
+        yield from self._connectivity()
+        for name in self.network.rewiring.synapses if self.network.rewiring else ():
+            yield Metric(f"rewired.{name}", "train", step, epoch, self.tally.total(f"rewired.{name}"))
         if validation is not None:
             yield from self._split_metrics("validation", validation.tally)
             yield from self._rasters("validation", validation)
@@ -275,6 +287,11 @@ class _Run:
         for layer in tally.layers():
             if layer != "input":
                 yield Metric(f"firing_rate_hz.{layer}", split, self.step, epoch, tally.rate_hz(layer, duration), "Hz")
+
+    def _connectivity(self) -> Iterator[Metric]:
+        if self.network.rewiring is not None:
+            for name, share in self.network.rewiring.connectivity().items():
+                yield Metric(f"connectivity.{name}", "train", self.step, self.position.epoch, share)
 
     def _rasters(self, split: Split, evaluation: Evaluation, epoch: int | None = None) -> Iterator[Raster]:
         for raster in evaluation.rasters:

@@ -67,6 +67,10 @@ class Tally:
         """Accuracy of an ideal observer, where there is one."""
         return float(self.sums["ceiling"]) / self.n_decisions if "ceiling" in self.sums else None
 
+    def total(self, name: str) -> float:
+        """Sum over the batches of what `add_value` was given."""
+        return float(self.sums[f"value/{name}"])
+
     def mean_value(self, name: str) -> float:
         """Mean over the batches of what `add_value` was given."""
         return float(self.sums[f"value/{name}"] / self.sums[f"count/{name}"])

@@ -17,6 +17,7 @@ from snncore.spec import (
     deep_merge,
     estimate,
     parse_job_spec,
+    rewired_matrices,
     split_layer,
     useful_threads,
     warnings_about,
@@ -28,6 +29,10 @@ def locations(document: dict[str, Any]) -> set[str]:
     with pytest.raises(SpecError) as caught:
         parse_job_spec(document)
     return {".".join(map(str, problem.loc)) for problem in caught.value.problems}
+
+
+def rewired(connectivity: Any, **fields: Any) -> dict[str, Any]:
+    return {"training": {"rewiring": {"kind": "deep_r", "connectivity": connectivity, **fields}}}
 
 
 def test_every_default_is_filled_in_and_the_filled_in_spec_means_the_same() -> None:
@@ -113,10 +118,50 @@ def test_numbers_are_numbers() -> None:
         ({"training": {"batch_size": 5000}}, "training.batch_size"),
         ({"dataset": {"validation_fraction": 0.0}}, "training.final_weights"),
         ({"training": {"schedule": {"kind": "cosine", "warmup_steps": 6}}}, "training.schedule.warmup_steps"),
+        (rewired(0.0), "training.rewiring.connectivity"),
+        (rewired(1.5), "training.rewiring.connectivity"),
+        (rewired("half"), "training.rewiring.connectivity"),
+        (rewired({}), "training.rewiring.connectivity"),
+        (rewired({"hidden/input": 1.5}), "training.rewiring.connectivity.hidden/input"),
+        (rewired({"hidden_1/input": 0.5}), "training.rewiring.connectivity.hidden_1/input"),
+        (rewired(0.001), "training.rewiring.connectivity"),
+        (rewired({"hidden/input": 0.1, "hidden/recurrent": 0.001}), "training.rewiring.connectivity.hidden/recurrent"),
+        (rewired(0.5, matrices=["hidden/input", "hidden_2/input"]), "training.rewiring.matrices.1"),
+        (rewired(0.5, matrices=["hidden/input", "hidden/input"]), "training.rewiring.matrices"),
+        (rewired(0.5, matrices=[]), "training.rewiring.matrices"),
+        (rewired({"hidden/input": 0.5}, matrices=["hidden/input"]), "training.rewiring.matrices"),
+        (rewired(0.5, matrices=["hidden/input"], budget="pooled"), "training.rewiring.budget"),
+        (rewired(0.5, signs={"kind": "dale", "excitatory_share": 1.5}), "training.rewiring.signs.excitatory_share"),
+        (rewired(0.5, kind="set"), "training.rewiring.kind"),
+        (
+            deep_merge(rewired(0.5), {"training": {"optimiser": {"kind": "adam", "weight_decay": 0.1}}}),
+            "training.optimiser.weight_decay",
+        ),
     ],
 )
 def test_parts_that_cannot_work_together_are_refused_at_their_place(parts: dict[str, Any], location: str) -> None:
     assert locations(tiny_job(**parts)) == {location}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "names"),
+    [
+        ({"kind": "recurrent", "n_hidden": 12, "readout": {"kind": "leaky"}}, {"hidden/input", "hidden/recurrent"}),
+        (
+            {"kind": "recurrent", "n_hidden": 12, "readout": {"kind": "spike_count", "recurrent": True}},
+            {"hidden/input", "hidden/recurrent"},
+        ),
+        (
+            {"kind": "feedforward", "layers": [20, 15], "readout": {"kind": "spike_count"}},
+            {"hidden_1/input", "hidden_2/input"},
+        ),
+    ],
+)
+def test_what_is_rewired_unless_told_otherwise_ends_on_hidden_neurons(
+    architecture: dict[str, Any], names: set[str]
+) -> None:
+    spec = tiny_spec(architecture=architecture, **rewired(0.5))
+    assert {matrix.name for matrix, _ in rewired_matrices(spec)} == names
 
 
 def test_a_mixed_layer_has_one_form_of_dynamics() -> None:
