@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.problems import FieldProblem, printable
@@ -54,6 +54,12 @@ def _with_network(document: dict[str, Any], network: dict[str, Any]) -> dict[str
     return deep_merge(without, {"architecture": {"embedded": {"network": network}}})
 
 
+def embed_as(document: dict[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """`document` with the job and the network that `other` embeds."""
+    taken = {"job": at(other, JOB), "network": at(other, NETWORK)}
+    return deep_merge(document, {"architecture": {"embedded": taken}})
+
+
 def unknown(job_id: str) -> FieldProblem:
     return FieldProblem(loc=list(JOB), msg=f"there is no job {printable(job_id)!r}", type="unknown_job")
 
@@ -65,7 +71,7 @@ def given_up(job_id: str, state: str) -> FieldProblem:
     return FieldProblem(loc=list(JOB), msg=msg, type="needed_job_ended")
 
 
-def at(document: object, path: tuple[str, ...]) -> Any:
+def at(document: object, path: Sequence[str]) -> Any:
     """What stands at a place of a document, None where there is none."""
     for step in path:
         document = document.get(step) if isinstance(document, Mapping) else None

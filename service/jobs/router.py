@@ -234,5 +234,5 @@ def list_log_lines(
 def show_result(caller: Reader, request: Request, job: JobDep, database: DatabaseDep) -> Response:
     """What a job came to, once it has ended."""
     with database.read() as session:
-        series = metrics.list_series(session, job.id)
-    return json_answer(request, service.result_of(job, series), final=True)
+        result = service.result_of(session, job, metrics.list_series(session, job.id))
+    return json_answer(request, result, final=True)

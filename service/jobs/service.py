@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from service.auth import Caller
+from service.jobs import embedding
 from service.jobs.schemas import JobView, Reference, Result, view_of
 from service.jobs.submission import Submission, needed_job_ended
 from service.problems import FieldProblem, Problem
@@ -29,7 +30,7 @@ def views(session: Session, found: list[Job]) -> list[JobView]:
     labels = jobs.labels_of(session, ids)
     series = metrics.series_of_jobs(session, ids)
     neighbours = needs.of_jobs(session, ids)
-    return [view_of(job, labels[job.id], series[job.id], neighbours[job.id], _unchanged(job)) for job in found]
+    return [view_of(job, labels[job.id], series[job.id], neighbours[job.id], _unchanged(session, job)) for job in found]
 
 
 def view(session: Session, job: Job) -> JobView:
@@ -97,7 +98,7 @@ def _earlier_answer(reservation: Reservation) -> JobView:
     raise Problem(409, "idempotency_in_flight", detail, headers={"Retry-After": "1"})
 
 
-def result_of(job: Job, series: list[MetricSeries]) -> Result:
+def result_of(session: Session, job: Job, series: list[MetricSeries]) -> Result:
     """The result of a job that has ended; 409 while it has not."""
     if job.state not in TERMINAL:
         detail = f"Job {job.id} is {job.state}; it has a result once it is succeeded, failed or cancelled."
@@ -108,7 +109,7 @@ def result_of(job: Job, series: list[MetricSeries]) -> Result:
         for one in series:
             final.setdefault(one.split, {})[one.name] = one.last
     known = {name: stored.pop(name, None) for name in ("confusion_matrix", "firing", "cost", "environment")}
-    reference = _reference(job, final)
+    reference = _reference(session, job, final)
     return Result(job_id=job.id, state=job.state, metrics=final, reference=reference, **known, **stored)
 
 
@@ -121,13 +122,23 @@ def _preset_of(job: Job) -> Preset | None:
         return None
 
 
-def _unchanged(job: Job) -> bool | None:
-    """Whether a job runs its preset as it stands."""
+def _unchanged(session: Session, job: Job) -> bool | None:
+    """Whether a job runs its preset as it stands, and so do the jobs that the preset needs."""
     preset = _preset_of(job)
-    return None if preset is None else job.spec == preset.spec
+    if preset is None:
+        return None
+    if not preset.needs:
+        return job.spec == preset.spec
+    if job.spec != embedding.embed_as(preset.spec, job.spec):
+        return False
+    for path, name in preset.needs.items():
+        needed = jobs.get(session, embedding.at(job.spec, path.split(".")))
+        if needed.preset != name or not _unchanged(session, needed):
+            return False
+    return True
 
 
-def _reference(job: Job, final: Mapping[str, Any]) -> Reference | None:
+def _reference(session: Session, job: Job, final: Mapping[str, Any]) -> Reference | None:
     preset = _preset_of(job)
     if preset is None:
         return None
@@ -144,5 +155,5 @@ def _reference(job: Job, final: Mapping[str, Any]) -> Reference | None:
         ceiling=None if ceiling is None else ceiling.value,
         value=value,
         difference=None if value is None else value - published.value,
-        same_spec=bool(_unchanged(job)),
+        same_spec=bool(_unchanged(session, job)),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -39,7 +39,8 @@ def read_submission(body: Mapping[str, Any], settings: Settings, database: Datab
         request = _preset_job(body)
         preset = _preset(request.preset)
         document = deep_merge(preset.spec, request.overrides)
-        return _priced(request, preset.name, _parse(document, request.overrides, [], database), settings)
+        problems = list(_missing_needs(preset, document))
+        return _priced(request, preset.name, _parse(document, request.overrides, problems, database), settings)
     own = {key: body[key] for key in ("name", "labels") if key in body}
     document = {key: value for key, value in body.items() if key not in own}
     naming, problems = _naming(own)
@@ -71,19 +72,29 @@ def _preset(name: str) -> Preset:
         raise _refusal([FieldProblem(loc=["preset"], msg=str(error.args[0]), type="unknown_preset")]) from None
 
 
+def _missing_needs(preset: Preset, document: Mapping[str, Any]) -> Iterator[FieldProblem]:
+    """What a preset leaves open because it is the id of a job, and the overrides left open too."""
+    for path, needed in preset.needs.items():
+        steps = path.split(".")
+        if embedding.at(document, steps) is None:
+            msg = f"needs the id of a finished job of the preset {needed!r}; `spikesmith submit` runs the chain"
+            yield FieldProblem(loc=["overrides", *steps], msg=msg, type="needed_job_missing")
+
+
 def _parse(
     document: dict[str, Any], overrides: Mapping[str, Any], others: list[FieldProblem], database: Database
 ) -> JobSpec:
     document, unfit = embedding.fill_in(document, database)
     problems = [*others, *(_relocated(problem, overrides) for problem in unfit)]
-    named = [problem.loc for problem in problems]
+    told = [problem.loc[1:] if problem.loc[0] == "overrides" else problem.loc for problem in problems if problem.loc]
     try:
         spec = parse_job_spec(document)
     except SpecError as error:
         for problem in error.problems:
-            loc = _as_written(problem.loc, overrides)
             # What the service could not fill in is not the client's to mend: the job that it comes from is.
-            if loc not in named and not (problem.loc == embedding.NETWORK and problem.type == "missing"):
+            left_out = problem.loc == embedding.NETWORK and problem.type == "missing"
+            if not left_out and list(problem.loc) not in told:
+                loc = _as_written(problem.loc, overrides)
                 problems.append(FieldProblem(loc=loc, msg=problem.msg, type=problem.type))
         raise _refusal(problems) from None
     if problems:

@@ -28,8 +28,8 @@ def embedding_spec(job_id: Any, **embedded: Any) -> dict[str, Any]:
     return spec
 
 
-def post(client: TestClient, body: dict[str, Any], status: int = 201, **headers: str) -> dict[str, Any]:
-    response = client.post("/v1/jobs", json=body, headers=headers)
+def post(client: TestClient, body: dict[str, Any], status: int = 201, key: str | None = None) -> dict[str, Any]:
+    response = client.post("/v1/jobs", json=body, headers={} if key is None else {"Idempotency-Key": key})
     assert response.status_code == status, response.text
     answer: dict[str, Any] = response.json()
     return answer
@@ -62,7 +62,7 @@ def test_jobs_name_what_they_need_and_what_needs_them(client: TestClient, needed
 
 
 def test_the_same_request_twice_queues_one_job(client: TestClient, needed: str) -> None:
-    first, second = (post(client, embedding_spec(needed), **{"Idempotency-Key": "k"}) for _ in range(2))
+    first, second = (post(client, embedding_spec(needed), key="k") for _ in range(2))
     assert first == second
 
 
@@ -189,3 +189,73 @@ def test_a_job_that_ends_between_reading_and_queueing_is_422(
     assert [(error["loc"], error["type"]) for error in answer["errors"]] == [
         (["architecture", "embedded", "job"], "needed_job_ended")
     ]
+
+
+# --- presets ------------------------------------------------------------------------------------------------------
+
+DEPENDENT = "renner/store-recall-softmax-network@quick"
+BASE = "renner/softmax-reg-4@quick"
+
+
+def with_job(job_id: str, **others: Any) -> dict[str, Any]:
+    return {"preset": DEPENDENT, "overrides": {**others, "architecture": {"embedded": {"job": job_id}}}}
+
+
+def test_presets_say_what_they_need(client: TestClient) -> None:
+    assert client.get(f"/v1/presets/{DEPENDENT}").json()["needs"] == {"architecture.embedded.job": BASE}
+    assert client.get(f"/v1/presets/{BASE}").json()["needs"] == {}
+
+
+@sqlite_only
+@pytest.mark.parametrize("overrides", [{}, {"architecture": {"embedded": {"job": None}}}, {"architecture": {}}])
+def test_a_preset_without_the_job_that_it_needs_is_422_and_says_which(
+    client: TestClient, overrides: dict[str, Any]
+) -> None:
+    ((place, kind, msg),) = refusal(client, {"preset": DEPENDENT, "overrides": overrides})
+    assert (place, kind) == ("overrides.architecture.embedded.job", "needed_job_missing")
+    assert BASE in msg
+    assert "spikesmith submit" in msg
+
+
+@sqlite_only
+def test_problems_of_a_preset_are_located_in_the_overrides(client: TestClient) -> None:
+    unknown = with_job(new_id("job"), seed=-1)
+    assert [place for place, _, _ in refusal(client, unknown)] == [
+        "overrides.architecture.embedded.job",
+        "overrides.seed",
+    ]
+
+
+def test_a_preset_with_its_job_is_queued(client: TestClient) -> None:
+    base = post(client, {"preset": BASE})["id"]
+    job = post(client, with_job(base))
+    assert (job["preset"], job["needs"], job["preset_unchanged"]) == (DEPENDENT, [base], True)
+
+
+@sqlite_only
+def test_a_preset_on_top_of_something_else_is_not_the_preset_as_it_stands(
+    client: TestClient, start: Callable[..., Attempt]
+) -> None:
+    base, changed = (
+        post(client, body)["id"] for body in ({"preset": BASE}, {"preset": BASE, "overrides": {"seed": 1}})
+    )
+    assert client.get(f"/v1/jobs/{base}").json()["preset_unchanged"]
+    for body, unchanged in (
+        (with_job(base), True),
+        (with_job(changed), False),
+        (with_job(base, seed=1), False),
+        ({**client.get(f"/v1/presets/{BASE}").json()["spec"]}, None),
+    ):
+        assert post(client, body)["preset_unchanged"] is unchanged
+
+
+@pytest.mark.parametrize("name", [DEPENDENT.removesuffix("@quick")])
+def test_the_result_compares_with_the_published_number(
+    client: TestClient, start: Callable[..., Attempt], name: str
+) -> None:
+    base = post(client, {"preset": BASE.removesuffix("@quick")})["id"]
+    job_id = post(client, {**with_job(base), "preset": name})["id"]
+    start(base).succeed(RecordBatch(), {})
+    start(job_id).succeed(RecordBatch(), {"metrics": {"test": {"accuracy": 0.5}}})
+    reference = client.get(f"/v1/jobs/{job_id}/result").json()["reference"]
+    assert (reference["preset"], reference["same_spec"]) == (name, True)
