@@ -1,8 +1,8 @@
 """The experiments of the literature as data: one YAML file each, with its source and its published numbers.
 
-A preset `renner/softmax-exp-4` lives in `renner/softmax-exp-4.yaml` beside this file. A file may extend another: its spec is
-merged into the other's, part by part. `quick` makes a second preset `NAME@quick`, a variant of a few minutes; what it
-needs are quick variants too. Imports no torch.
+A preset `renner/softmax-exp-4` lives in `renner/softmax-exp-4.yaml` beside this file. A file may extend another: its
+spec is merged into the other's, part by part. `quick` makes a second preset `NAME@quick`, a variant of a few minutes;
+what it needs are quick variants too. Imports no torch.
 """
 
 from __future__ import annotations

@@ -45,6 +45,8 @@ def test_every_default_is_filled_in_and_the_filled_in_spec_means_the_same() -> N
 
 def test_every_resolved_preset_is_read_back_as_it_was() -> None:
     for preset in list_presets():
+        if preset.needs:
+            continue
         assert parse_job_spec(preset.spec).model_dump(mode="json") == preset.spec
 
 
@@ -64,6 +66,13 @@ def test_numbers_are_numbers() -> None:
     for wrong in (True, "5", 2.5, None, [1], float("inf"), 10**400):
         assert locations(tiny_job(training={"epochs": wrong})) == {"training.epochs"}
     assert locations(tiny_job(neuron={"tau_mem_ms": float("nan")})) == {"neuron.tau_mem_ms"}
+
+
+def k_winners(n: int, k: int) -> dict[str, Any]:
+    return {
+        "task": {"kind": "k_winners", "n_outputs": n, "k": k},
+        "architecture": {"readout": {"kind": "spike_count"}},
+    }
 
 
 @pytest.mark.parametrize(
@@ -115,6 +124,36 @@ def test_numbers_are_numbers() -> None:
             },
             "architecture.readout.weights",
         ),
+        ({"encoding": {"frames": 3}}, "encoding.frames"),
+        ({"encoding": {"frames": 20}}, "encoding.frames"),
+        (
+            {"task": {"kind": "recall"}, "architecture": {"readout": {"reduction": "mean_by_frame"}}},
+            "task.kind",
+        ),
+        ({"architecture": {"readout": {"reduction": "mean_by_frame"}}}, "architecture.readout.reduction"),
+        ({"task": {"loss": "rate_mse"}}, "task.loss"),
+        ({"task": {"rate_scale_hz": 100.0}}, "task.rate_scale_hz"),
+        ({"task": {"borders": {"zero_hz": 10.0}}}, "task.borders"),
+        (
+            {
+                "task": {"loss": "borders", "borders": {"zero_hz": 60.0}},
+                "architecture": {"readout": {"kind": "spike_count"}},
+            },
+            "task.borders.zero_hz",
+        ),
+        (k_winners(64, 64), "task.k"),
+        (k_winners(5, 1), "task.n_outputs"),
+        ({"task": {"kind": "k_winners", "n_outputs": 64, "k": 1}}, "architecture.readout.kind"),
+        (
+            {"task": {"kind": "recall"}, "dataset": {"kind": "store_recall", "n_values": 10}, "encoding": {"frames": 2}}
+            | {"architecture": {"readout": {"reduction": "mean_by_frame"}}},
+            "encoding.frames",
+        ),
+        (
+            {"dataset": {"kind": "store_recall", "n_values": 10, "n_slots": 10}, "encoding": {"frames": 10}},
+            "task.kind",
+        ),
+        ({"dataset": {"kind": "mnist", "pooling": 3}}, "dataset.pooling"),
         ({"training": {"batch_size": 5000}}, "training.batch_size"),
         ({"dataset": {"validation_fraction": 0.0}}, "training.final_weights"),
         ({"training": {"schedule": {"kind": "cosine", "warmup_steps": 6}}}, "training.schedule.warmup_steps"),
@@ -204,16 +243,6 @@ def test_what_is_rarely_meant_is_said() -> None:
     assert any("max_rate_hz" in w for w in warnings_about(tiny_spec(encoding={"max_rate_hz": 5000.0})))
     assert any("last batch" in w for w in warnings_about(tiny_spec(training={"batch_size": 250})))
     assert warnings_about(tiny_spec()) == []
-
-
-def test_every_preset_is_a_valid_job_that_says_where_it_comes_from() -> None:
-    presets = list_presets()
-    assert {"digits/lsnn", "renner/softmax-exp-4", "mnist/lsnn"} <= {preset.name for preset in presets}
-    for preset in presets:
-        assert estimate(preset.parse()).steps > 0
-        assert preset.title
-        assert preset.source
-        assert preset.expected_minutes > 0
 
 
 def test_an_unknown_preset_names_its_neighbours() -> None:
