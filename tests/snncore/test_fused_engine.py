@@ -34,6 +34,7 @@ MIXED: dict[str, Any] = {
     ],
 }
 SCATTERED = UniformDelay(kind="uniform", low=1, high=4)
+AT_ONCE_OR_LATER = UniformDelay(kind="uniform", low=0, high=5)
 LATE = ConstantDelay(kind="constant", steps=3)
 
 
@@ -77,6 +78,18 @@ CASES = {
     "one step": Case(ALIF, n_steps=1, trainable_neurons=True),
     "one sample": Case(ALIF, batch=1),
     "one neuron": Case(ALIF, sizes=(1, 1)),
+    "few synapses": Case(MIXED, sizes=(70, 90), connectivity=0.06, gain=6.0, trainable_neurons=True, batch=6),
+    "few synapses, delays of all kinds": Case(
+        ALIF, sizes=(50, 70, 130), recurrent=(True, True), delay=AT_ONCE_OR_LATER, recurrent_delay=SCATTERED,
+        connectivity=0.3, gain=3.0, n_projected=3, trainable_neurons=True, n_steps=70,
+    ),
+    "few synapses, late": Case(LIF, sizes=(50, 70), delay=LATE, recurrent_delay=LATE, connectivity=0.05, gain=6.0),
+    "few synapses in more neurons than a tile": Case(
+        LIF, sizes=(2100, 200, 1100), recurrent=(False, False), n_steps=6, density=0.1, connectivity=0.02, gain=4.0
+    ),
+    "few synapses and many spikes": Case(LIF, sizes=(70, 90), connectivity=0.05, density=0.45, gain=16.0),
+    "few synapses for numbers": Case(ALIF, sizes=(20, 70, 40), recurrent=(True, False), density=None, connectivity=0.05),
+    "no synapses": Case(LIF, sizes=(5, 7), connectivity=0.0, biased=True),
 }  # fmt: skip
 
 
@@ -89,7 +102,14 @@ def test_it_is_the_reference(case: Case, dtype: torch.dtype, threads: int) -> No
 
 @pytest.mark.parametrize("steps", [1, 4, 7, 64])
 @pytest.mark.parametrize(
-    "name", ["mixed, refractory", "delays everywhere", "numbers as input", "reset in the same step"]
+    "name",
+    [
+        "mixed, refractory",
+        "delays everywhere",
+        "numbers as input",
+        "reset in the same step",
+        "few synapses, delays of all kinds",
+    ],
 )
 def test_every_backward_strategy_is_the_reference(name: str, steps: int) -> None:
     case = CASES[name]
@@ -169,6 +189,7 @@ def cases(draw: st.DrawFn) -> Case:
         recurrent_delay=draw(delays(1)),
         density=draw(st.sampled_from([None, 0.0, 0.05, 0.4, 0.8, 1.0])),
         gain=draw(st.sampled_from([0.5, 2.0, 6.0])),
+        connectivity=draw(st.sampled_from([1.0, 0.3, 0.05])),
         n_projected=draw(st.integers(0, 20)),
         projection_delay=draw(delays(0)),
         trainable_neurons=draw(st.booleans()),
