@@ -276,7 +276,8 @@ torch.set_num_threads(1)
 # not getrusage: its peak survives exec, so a child of a large process starts with the size of its parent
 def peak(): return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM:"))
 run = train(parse_job_spec(json.loads(sys.argv[1])))
-warm = json.loads(sys.argv[1]); warm["encoding"]["duration_ms"] = 2.0 * warm["encoding"].get("frames", 1); warm["training"]["epochs"] = 1
+warm = json.loads(sys.argv[1]); warm["training"]["epochs"] = 1
+warm["encoding"]["duration_ms"] = 2.0 * warm["encoding"].get("frames", 1)
 warm["architecture"].update({"layers": [2, 2]} if "layers" in warm["architecture"] else {"n_hidden": 2})
 for event in train(parse_job_spec(warm)): pass
 before = peak()
