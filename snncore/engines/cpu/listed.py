@@ -9,9 +9,10 @@ from torch import Tensor
 
 from snncore.engines.cpu.presentation import Links, padded
 
-LISTED_UP_TO = 0.1
-"""Share of existing synapses, over all pairs of neurons and all delays, up to which a list of them is faster than rows
-of weights (docs/decisions/014)."""
+SYNAPSES_FOR_A_PLACE = 0.14
+"""A synapse in a list takes as long as seven places in a row of weights, which has one for each neuron and delay."""
+PLACES_FOR_A_LIST = 200
+"""What a list costs besides its synapses, in places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,17 @@ class Listed:
         return self.links.longest - self.shortest + 1
 
 
+def pays(links: Links, n_existing: int) -> bool:
+    """Whether a list of so many synapses is faster than rows of weights (docs/decisions/014 has the measurements)."""
+    places = len(links.delays) * links.n_post
+    return n_existing <= SYNAPSES_FOR_A_PLACE * (places - PLACES_FOR_A_LIST) * links.n_pre
+
+
 def listed(links: Links) -> Listed | None:
     """The synapses as a list, where that pays."""
     weight = links.synapses.weight.detach()
     n_existing = int(torch.count_nonzero(weight))
-    if n_existing > LISTED_UP_TO * len(links.delays) * weight.numel():
+    if not pays(links, n_existing):
         return None
     by_sender = weight.T.contiguous()
     senders, places = by_sender.nonzero(as_tuple=True)

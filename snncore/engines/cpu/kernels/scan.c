@@ -372,26 +372,22 @@ typedef struct {
 } NAME(Reach);
 
 /* Put the gradients [batch, n_post] of step `step` into a slot, the samples of the group side by side. */
-static void NAME(lay_out)(REAL *slot, const NAME(Feedback) *from, int64_t step, const Layer *layer, int64_t first,
-                          int64_t n_group) {
-    const int64_t n_post = from->n_post;
-    const REAL *gradient = from->gradient + (step * layer->batch + first) * n_post;
-    if (step >= layer->n_steps) {
-        gradient = from->later + ((step - layer->n_steps) * layer->batch + first) * n_post;
-    }
-    memset(slot, 0, sizeof(REAL) * (size_t)(GROUP * n_post));
-    if (step - layer->n_steps >= from->n_later) return;
-    if (n_group == GROUP) {
-        const REAL *restrict g0 = gradient, *restrict g1 = g0 + n_post, *restrict g2 = g1 + n_post,
-                   *restrict g3 = g2 + n_post;
-        for (int64_t j = 0; j < n_post; j++) {
-            slot[GROUP * j] = g0[j], slot[GROUP * j + 1] = g1[j], slot[GROUP * j + 2] = g2[j];
-            slot[GROUP * j + 3] = g3[j];
+static void NAME(lay_out)(REAL *restrict slot, const NAME(Feedback) *from, int64_t step, const Layer *layer,
+                          int64_t first, int64_t n_group) {
+    const int64_t n_post = from->n_post, after = step - layer->n_steps;
+    if (n_group < GROUP || after >= from->n_later) memset(slot, 0, sizeof(REAL) * (size_t)(GROUP * n_post));
+    if (after >= from->n_later) return;
+    const REAL *restrict g0 = after < 0 ? from->gradient + (step * layer->batch + first) * n_post
+                                        : from->later + (after * layer->batch + first) * n_post;
+    if (n_group < GROUP) {
+        for (int64_t g = 0; g < n_group; g++) {
+            for (int64_t j = 0; j < n_post; j++) slot[GROUP * j + g] = g0[g * n_post + j];
         }
         return;
     }
-    for (int64_t g = 0; g < n_group; g++) {
-        for (int64_t j = 0; j < n_post; j++) slot[GROUP * j + g] = gradient[g * n_post + j];
+    const REAL *restrict g1 = g0 + n_post, *restrict g2 = g1 + n_post, *restrict g3 = g2 + n_post;
+    for (int64_t j = 0; j < n_post; j++) {
+        slot[GROUP * j] = g0[j], slot[GROUP * j + 1] = g1[j], slot[GROUP * j + 2] = g2[j], slot[GROUP * j + 3] = g3[j];
     }
 }
 
