@@ -56,7 +56,12 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Raster:
-    """The spikes of one layer for one presented sample: `spikes` is bool `[T, N]`."""
+    """The spikes of one layer for one presented sample: `spikes` is bool `[T, N]`.
+
+    The raster of the last layer also carries what was read out of it, as JSON: `windows_ms`, for each window a row of
+    `outputs` and of `targets`, their `unit`, the `labels` and `predictions` of the windows, and where they apply
+    `borders_hz` (what counts as off and on) and `input` (the analog input over time).
+    """
 
     epoch: int
     step: int
@@ -67,6 +72,7 @@ class Raster:
     prediction: int | None
     dt_ms: float
     spikes: NDArray[np.bool_]
+    reading: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
