@@ -142,6 +142,8 @@ class Preset(Answer):
     reproduces: str | None = None
     source: str | None = None
     expected_minutes: float | None = None
+    needs: dict[str, str] = Field(default_factory=dict)
+    """Where in the spec the id of a finished job of another preset has to be put: dotted path -> that preset."""
     spec: dict[str, Any] | None = None
 
 
