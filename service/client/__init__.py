@@ -12,7 +12,7 @@ It speaks HTTP and needs neither torch nor the rest of the service.
 from __future__ import annotations
 
 from service.client.client import DEFAULT_URL, Client
-from service.client.errors import ClientError, FieldError, ServiceError, ServiceUnreachable
+from service.client.errors import ClientError, FieldError, NothingToDraw, ServiceError, ServiceUnreachable
 from service.client.models import (
     TERMINAL,
     CheckpointInfo,
@@ -43,6 +43,7 @@ __all__ = [
     "Job",
     "JobError",
     "LogLine",
+    "NothingToDraw",
     "Preset",
     "Progress",
     "RasterInfo",
