@@ -6,29 +6,23 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 
-from service.app import create_app
 from service.cli.reproduction.collect import FilledRow, collect
 from service.cli.reproduction.differences import Difference, differences
 from service.cli.reproduction.holdings import Holdings
 from service.cli.reproduction.page import Marks, letters, render
 from service.cli.reproduction.running import Runner, wanted_by
 from service.client import Client
-from service.settings import Settings
 from service.store import jobs
-from service.store.attempt import Attempt, claim
-from service.store.engine import Database
-from service.store.rows import RecordBatch
 from snncore.presets import get_preset
 from snncore.presets.tables import Metric, Row, Table
 from snncore.spec import deep_merge
 from tests.cli.conftest import Outcome
+from tests.cli.held import Service
 from tests.client.scripted import Answer, Request, scripted
 
 Spikesmith = Callable[..., Outcome]
@@ -45,50 +39,6 @@ def result(accuracy: float, **more: float) -> dict[str, Any]:
         "cost": {"wall_time_s": 100.0},
         "environment": {"torch": "2.13.0", "threads": 1, "seed": 7},
     }
-
-
-@dataclass(frozen=True)
-class Service:
-    """A service without a worker: jobs come to the end that a test gives them."""
-
-    url: str
-    database: Database
-
-    def finish(self, job_id: str, outcome: dict[str, Any] | None) -> None:
-        """Succeeds with a result, or fails without one."""
-        held = claim(self.database, job_id, "wrk_1", lease_s=60)
-        assert held is not None
-        attempt = Attempt(self.database, job_id, held.attempt)
-        if outcome is None:
-            attempt.fail("diverged", "the loss is not a number", RecordBatch())
-        else:
-            attempt.succeed(RecordBatch(), outcome)
-
-    def run(self, outcome: dict[str, Any], preset: str = EXP4, **overrides: Any) -> str:
-        with Client(self.url) as client:
-            job_id = client.submit(preset=preset, overrides=overrides).id
-        self.finish(job_id, outcome)
-        return job_id
-
-
-@pytest.fixture
-def held(sqlite_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    settings = Settings(home=tmp_path, database_url=sqlite_database_url, broker_url=None, _env_file=None)
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    database = Database(sqlite_database_url)
-    try:
-        while not server.started:
-            assert thread.is_alive()
-            thread.join(0.01)
-        url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-        monkeypatch.setenv("SPIKESMITH_URL", url)
-        yield Service(url, database)
-    finally:
-        server.should_exit = True
-        thread.join()
-        database.close()
 
 
 def filled(service: Service, table: Table = TABLE) -> FilledRow:
