@@ -61,11 +61,11 @@ def submit(
         for link in needed:
             _introduce(link)
         if watch:
-            for link in needed:
-                if not link.job.is_terminal:
-                    _watch_first(client, link.job, as_json)
-            if not as_json:
-                err.print(f"[bold]{job.id}[/] {escape(job.name or job.preset or '')}")
+            _headline(job, as_json)
+            if unfinished := [link.job for link in needed if not link.job.is_terminal]:
+                for first in unfinished:
+                    _watch_first(client, first, as_json)
+                _headline(job, as_json)
             _watch(client, job, as_json)
         elif as_json:
             print_json(job.raw)
@@ -207,10 +207,15 @@ def _introduce(link: ChainedJob) -> None:
     err.print(f"needs {escape(job.preset or '')}: {job.id} {how}")
 
 
+def _headline(job: Job, as_json: bool) -> None:
+    """Which job it is that is watched, or will be."""
+    if not as_json:
+        err.print(f"[bold]{job.id}[/] {escape(job.name or job.preset or '')}")
+
+
 def _watch_first(client: Client, job: Job, as_json: bool) -> None:
     """Follows a job that another one waits for. If it fails, that one fails too, and says so."""
-    if not as_json:
-        err.print(f"[bold]{job.id}[/] {escape(job.preset or '')}")
+    _headline(job, as_json)
     job = _follow(client, job)
     if not as_json:
         show.ending(job, client.result(job.id) if job.state == "succeeded" else None)

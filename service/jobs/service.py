@@ -132,7 +132,10 @@ def _unchanged(session: Session, job: Job) -> bool | None:
     if job.spec != embedding.embed_as(preset.spec, job.spec):
         return False
     for path, name in preset.needs.items():
-        needed = jobs.get(session, embedding.at(job.spec, path.split(".")))
+        try:
+            needed = jobs.get(session, embedding.at(job.spec, path.split(".")))
+        except JobNotFound:  # both were deleted just now
+            return False
         if needed.preset != name or not _unchanged(session, needed):
             return False
     return True
