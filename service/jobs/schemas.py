@@ -78,6 +78,7 @@ class JobView(BaseModel):
     state: State
     spec: dict[str, Any] = Field(description="Resolved: every default is filled in.")
     preset: str | None
+    sweep: str | None = Field(default=None, description="Id of the sweep that the job is part of.")
     attempt: int = Field(description="How often a worker has started it.")
     progress: JobProgress | None
     summary: dict[str, dict[str, SeriesSummary]] = Field(description="Of each series, by split and name.")
@@ -161,6 +162,7 @@ def view_of(job: Job, labels: dict[str, str], series: list[MetricSeries]) -> Job
         state=job.state,
         spec=job.spec,
         preset=job.preset,
+        sweep=job.sweep,
         attempt=job.attempt,
         progress=None if job.progress is None else JobProgress.model_validate(job.progress),
         summary=summary_of(series),

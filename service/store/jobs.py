@@ -16,6 +16,19 @@ from service.store.tables import Job, JobLabel
 from service.store.transitions import TERMINAL, State, lock_job, move
 
 
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """What a job is made from. `spec` is resolved."""
+
+    spec: dict[str, Any]
+    name: str | None = None
+    labels: Mapping[str, str] | None = None
+    preset: str | None = None
+    sweep: str | None = None
+    api_key_id: str | None = None
+    warnings: Sequence[str] = ()
+
+
 def create(
     session: Session,
     *,
@@ -28,24 +41,35 @@ def create(
     warnings: Sequence[str] = (),
 ) -> Job:
     """A new job, queued; its doorbell is not rung yet (`dispatched_at` is NULL)."""
-    job = Job(
-        id=new_id("job"),
-        name=name,
-        state="queued",
-        spec=spec,
-        preset=preset,
-        sweep=sweep,
-        api_key_id=api_key_id,
-        warnings=list(warnings),
-    )
-    session.add(job)
-    session.flush()
-    if labels:
-        session.execute(
-            insert(JobLabel), [{"job_id": job.id, "key": key, "value": value} for key, value in labels.items()]
+    return create_many(session, [NewJob(spec, name, labels, preset, sweep, api_key_id, warnings)])[0]
+
+
+def create_many(session: Session, new: Sequence[NewJob]) -> list[Job]:
+    """New jobs, queued, in a fixed number of statements."""
+    made = [
+        Job(
+            id=new_id("job"),
+            name=one.name,
+            state="queued",
+            spec=one.spec,
+            preset=one.preset,
+            sweep=one.sweep,
+            api_key_id=one.api_key_id,
+            warnings=list(one.warnings),
         )
-    events.append(session, job.id, [("state", {"state": "queued", "previous": None, "attempt": 0})])
-    return job
+        for one in new
+    ]
+    session.add_all(made)
+    session.flush()
+    labels = [
+        {"job_id": job.id, "key": key, "value": value}
+        for job, one in zip(made, new, strict=True)
+        for key, value in (one.labels or {}).items()
+    ]
+    if labels:
+        session.execute(insert(JobLabel), labels)
+    events.append_first(session, [job.id for job in made], "state", {"state": "queued", "previous": None, "attempt": 0})
+    return made
 
 
 def get(session: Session, job_id: str) -> Job:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.store.engine import Database
-from service.store.tables import Job
+from service.store.tables import Job, Sweep
+from service.store.transitions import ACTIVE
 from service.store.types import utcnow
 
 
@@ -21,7 +22,7 @@ def mark_dispatched(db: Database, job_id: str) -> None:
 def stale_queued(
     db: Database, now: datetime, *, grace_s: float = 1.0, redispatch_s: float | None = None, limit: int = 100
 ) -> list[str]:
-    """Queued jobs, longest waiting first, that nobody has been told of.
+    """Queued jobs that a worker might take, longest waiting first, and that nobody has been told of.
 
     Never rung for `grace_s`; with `redispatch_s` (for when a worker stands idle) also those last rung so long ago.
     """
@@ -29,8 +30,40 @@ def stale_queued(
     if redispatch_s is not None:
         lost = or_(lost, Job.dispatched_at <= now - timedelta(seconds=redispatch_s))
     with db.read() as session:
-        query = select(Job.id).where(Job.state == "queued", lost).order_by(Job.queued_at, Job.id).limit(limit)
+        query = select(Job.id).where(Job.id.in_(_takeable()), lost).order_by(Job.queued_at, Job.id).limit(limit)
         return list(session.scalars(query))
+
+
+def unrung_of_sweep(db: Database, sweep_id: str) -> list[str]:
+    """Jobs of a sweep that it has room for now and whose doorbell was not rung yet, longest waiting first."""
+    mine = Job.sweep == sweep_id
+    with db.read() as session:
+        query = select(Job.id).where(Job.id.in_(_takeable(mine)), Job.dispatched_at.is_(None))
+        return list(session.scalars(query.order_by(Job.queued_at, Job.id)))
+
+
+def _takeable(*which: ColumnElement[bool]) -> Select[tuple[str]]:
+    """Queued jobs, of a sweep with `max_parallel` only as many as it has room for, those rung for already first.
+
+    The others wait without any message: whoever got it could do nothing with it.
+    """
+    running = (
+        select(Job.sweep, func.count().label("n"))
+        .where(Job.sweep.is_not(None), Job.state.in_(ACTIVE), *which)
+        .group_by(Job.sweep)
+        .subquery()
+    )
+    behind = func.row_number().over(
+        partition_by=Job.sweep, order_by=(Job.dispatched_at.is_(None), Job.queued_at, Job.id)
+    )
+    queued = (
+        select(Job.id, Sweep.max_parallel, (behind + func.coalesce(running.c.n, 0)).label("place"))
+        .outerjoin(Sweep, Sweep.id == Job.sweep)
+        .outerjoin(running, running.c.sweep == Job.sweep)
+        .where(Job.state == "queued", *which)
+        .subquery()
+    )
+    return select(queued.c.id).where(or_(queued.c.max_parallel.is_(None), queued.c.place <= queued.c.max_parallel))
 
 
 def oldest_queued_at(session: Session) -> datetime | None:
