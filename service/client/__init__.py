@@ -26,6 +26,11 @@ from service.client.models import (
     RasterInfo,
     Series,
     Spikes,
+    Statistic,
+    Sweep,
+    SweepJob,
+    SweepTable,
+    TableRow,
     Validation,
     Worker,
 )
@@ -49,6 +54,11 @@ __all__ = [
     "ServiceError",
     "ServiceUnreachable",
     "Spikes",
+    "Statistic",
+    "Sweep",
+    "SweepJob",
+    "SweepTable",
+    "TableRow",
     "Validation",
     "Worker",
 ]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
@@ -13,6 +13,7 @@ from service.store.errors import SweepNotFinished, SweepNotFound
 from service.store.jobs import NewJob
 from service.store.rows import RecordBatch
 from service.store.sweeps import NewMember
+from service.store.transitions import lock_job, move
 from service.store.types import utcnow
 
 
@@ -69,7 +70,7 @@ def test_a_full_sweep_stands_in_nobodys_way(database: Database) -> None:
         start(database, job_id)
 
 
-def test_two_workers_at_once_do_not_both_get_the_last_place(database: Database) -> None:
+def test_many_workers_at_once_get_no_more_places_than_there_are(database: Database) -> None:
     _, job_ids = make(database, 12, max_parallel=3)
     together = threading.Barrier(6)
 
@@ -82,6 +83,17 @@ def test_two_workers_at_once_do_not_both_get_the_last_place(database: Database) 
     assert sum(taken) == 3
     with database.read() as session:
         assert jobs.count_by_state(session) == {"running": 3, "queued": 9}
+
+
+def test_who_wants_the_last_place_waits_for_whoever_is_taking_it(database: Database) -> None:
+    sweep_id, (first, second) = make(database, 2, max_parallel=1)
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as session:
+            assert sweeps.lock_room(session, sweep_id)
+            move(session, lock_job(session, first), "running", attempt=1)
+            other = pool.submit(claim, database, second, "wrk_2", 60.0)
+            assert wait([other], timeout=0.5).done == set()
+        assert other.result() is None
 
 
 def test_only_as_many_doorbells_are_due_as_there_is_room(database: Database) -> None:
