@@ -38,10 +38,15 @@ class Doorbell:
             self._app.close()
 
     def ring(self, job_id: str) -> bool:
-        """False if the broker or the store is away: the row stays as it is, and housekeeping rings again."""
+        """False if the broker or the store is away: the row stays as it is, and housekeeping rings again.
+
+        A job that waits for another one is left in peace.
+        """
         if self._app is None:
             return False
         try:
+            if queue.waits(self._database, job_id):
+                return True
             self._app.send_task(TASK_NAME, args=[job_id])
             queue.mark_dispatched(self._database, job_id)
         except (OperationalError, OSError, StoreUnavailable) as error:
@@ -59,3 +64,13 @@ class Doorbell:
         for job_id in waiting:
             if not self.ring(job_id):
                 return
+
+    def ring_freed(self, job_id: str) -> None:
+        """Ring for the jobs that waited for one that has succeeded."""
+        try:
+            freed = queue.freed_by(self._database, job_id)
+        except StoreUnavailable as error:
+            logger.warning("could not look for jobs that waited, housekeeping will: %s", error, extra={"job": job_id})
+            return
+        for one in freed:
+            self.ring(one)

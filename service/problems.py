@@ -15,7 +15,9 @@ from starlette.exceptions import HTTPException
 
 from service.store.errors import (
     IllegalTransition,
+    JobNeeded,
     JobNotFound,
+    NeededJobEnded,
     StoreBusy,
     StoreUnavailable,
     SweepNotFinished,
@@ -131,6 +133,14 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(IllegalTransition)
     async def on_illegal(request: Request, error: IllegalTransition) -> Response:
         return respond(request, Problem(409, "illegal_transition", str(error)))
+
+    @app.exception_handler(JobNeeded)
+    async def on_needed(request: Request, error: JobNeeded) -> Response:
+        return respond(request, Problem(409, "job_needed", str(error)))
+
+    @app.exception_handler(NeededJobEnded)
+    async def on_needing(request: Request, error: NeededJobEnded) -> Response:
+        return respond(request, Problem(409, "needed_job_ended", str(error)))
 
     @app.exception_handler(StoreUnavailable)
     async def on_unavailable(request: Request, error: StoreUnavailable) -> Response:

@@ -33,6 +33,13 @@ class DatasetUnavailable(TrainingError):
         super().__init__("dataset_unavailable", detail)
 
 
+class NetworkUnavailable(TrainingError):
+    """The network of another job, which this one embeds, was not given, or is not the one that the spec describes."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("network_unavailable", detail)
+
+
 class Diverged(TrainingError):
     """The loss or a gradient is not finite any more."""
 

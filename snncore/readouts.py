@@ -12,45 +12,62 @@ from snncore import spec
 
 
 class Reading(NamedTuple):
-    """The outputs of a batch, `[B, K]`: what a softmax takes, and the same as firing rates where there are any."""
+    """The outputs of a batch in each window that is read, `[B, S, K]`: what a softmax takes, and the same as firing
+    rates where there are any."""
 
     values: Tensor
     rates_hz: Tensor | None
 
 
-def leaky_kernel(readout: spec.LeakyReadout, n_steps: int, dt_ms: float) -> Tensor:
-    """How much a spike at each step `[T]` weighs in the reduced output of a leaky unit, float64.
+def leaky_kernel(tau_ms: float, dt_ms: float, start: int, stop: int) -> Tensor:
+    """How much a spike at each step up to `stop` weighs in the mean of a leaky unit from `start` to `stop`, float64.
 
-    The unit psp[t] = d psp[t-1] + (1 - d) z[t], d = exp(-dt / tau), is linear in the spikes, and so is its last value
-    or its mean over a window; both are sums over z[t] with these weights (Renner 2020, section 2.3).
+    The unit psp[t] = d psp[t-1] + (1 - d) z[t], d = exp(-dt / tau), is linear in the spikes, and so is its mean over a
+    window; it is a sum over z[t] with these weights (Renner 2020, section 2.3). A window of one step is its value
+    there.
     """
-    decay = math.exp(-dt_ms / readout.tau_ms)
-    steps_ago = torch.arange(n_steps - 1, -1, -1, dtype=torch.float64)
-    if readout.reduction == "last":
-        return (1 - decay) * decay**steps_ago
-    window = n_steps if readout.window_ms is None else max(1, round(readout.window_ms / dt_ms))
+    decay = math.exp(-dt_ms / tau_ms)
+    steps_ago = torch.arange(stop - 1, -1, -1, dtype=torch.float64)
     # a spike `k` steps before the end has been low-passed for min(k, window - 1) + 1 steps of the window, the first of
     # them k - min(k, window - 1) steps after it
-    inside = steps_ago.clamp_max(window - 1)
-    return decay ** (steps_ago - inside) * (1 - decay ** (inside + 1)) / window
+    inside = steps_ago.clamp_max(stop - start - 1)
+    return decay ** (steps_ago - inside) * (1 - decay ** (inside + 1)) / (stop - start)
 
 
-def readout_kernel(readout: spec.Readout, n_steps: int, dt_ms: float) -> Tensor:
-    """How much a spike at each step `[T]` weighs in what is read: float64."""
-    if isinstance(readout, spec.LeakyReadout):
-        return leaky_kernel(readout, n_steps, dt_ms)
-    return (torch.arange(n_steps) >= warmup_steps(readout, dt_ms)).double()
+def windows(job: spec.JobSpec) -> list[tuple[int, int]]:
+    """The time steps (from, to) that each output is about: one window, or the frames of the encoding."""
+    encoding, readout = job.encoding, job.architecture.readout
+    n_steps = encoding.n_steps
+    if readout.by_frame:
+        steps = encoding.steps_a_frame
+        leads = round(readout.warmup_ms / encoding.dt_ms) if isinstance(readout, spec.SpikeCountReadout) else 0
+        return [(start + leads, start + steps) for start in range(0, n_steps, steps)]
+    if isinstance(readout, spec.SpikeCountReadout):
+        return [(round(readout.warmup_ms / encoding.dt_ms), n_steps)]
+    if readout.reduction == "last":
+        return [(n_steps - 1, n_steps)]
+    length = n_steps if readout.window_ms is None else max(1, round(readout.window_ms / encoding.dt_ms))
+    return [(n_steps - length, n_steps)]
 
 
-def warmup_steps(readout: spec.SpikeCountReadout, dt_ms: float) -> int:
-    """Steps whose spikes do not count."""
-    return round(readout.warmup_ms / dt_ms)
+def readout_kernel(job: spec.JobSpec) -> Tensor:
+    """How much a spike at each step weighs in what is read of each window: `[S, T]`, float64."""
+    readout, n_steps = job.architecture.readout, job.encoding.n_steps
+    rows = []
+    for start, stop in windows(job):
+        row = torch.zeros(n_steps, dtype=torch.float64)
+        if isinstance(readout, spec.LeakyReadout):
+            row[:stop] = leaky_kernel(readout.tau_ms, job.encoding.dt_ms, start, stop)
+        else:
+            row[start:stop] = 1
+        rows.append(row)
+    return torch.stack(rows)
 
 
-def group_counts(counted: Tensor, readout: spec.SpikeCountReadout, n_steps: int, dt_ms: float) -> Reading:
-    """Mean spike count of each group of output neurons; `counted` is `[B, K * group_size]`, without the warm-up.
+def group_counts(counted: Tensor, group_size: int, window_ms: float) -> Reading:
+    """Mean spike count of each group of output neurons; `counted` is `[B, S, K * group_size]`.
 
-    The rate is over the time that counts, T - warm-up (Renner 2020, eq. 4.3).
+    The rate is over the time that counts (Renner 2020, eq. 4.3).
     """
-    counts = counted.reshape(counted.shape[0], -1, readout.group_size).mean(dim=2)
-    return Reading(counts, counts * (1000.0 / ((n_steps - warmup_steps(readout, dt_ms)) * dt_ms)))
+    counts = counted.reshape(*counted.shape[:2], -1, group_size).mean(dim=3)
+    return Reading(counts, counts * (1000.0 / window_ms))

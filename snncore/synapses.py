@@ -55,9 +55,17 @@ class Synapses(nn.Module):
             # A gradient of zero keeps Adam from ever moving the diagonal away from its zeros.
             self.weight.register_hook(_without_diagonal)  # type: ignore[no-untyped-call]
 
-    def fan_out(self) -> int:
-        """Synapses that a spike of one presynaptic neuron goes through."""
-        return self.weight.shape[0] - (1 if self.masked else 0)
+    def freeze(self, weight: Tensor) -> None:
+        """Take these weights `[N_post, N_pre]`, for good: nothing trains them."""
+        if weight.shape != self.weight.shape:
+            raise ValueError(f"weights of {list(weight.shape)} are not those of synapses of {list(self.weight.shape)}")
+        with torch.no_grad():
+            self.weight.copy_(weight)
+        self.weight.requires_grad_(False)
+
+    def fan_out(self) -> float:
+        """Synapses that a spike of a presynaptic neuron goes through, on average: those that have a weight."""
+        return int(torch.count_nonzero(self.weight)) / self.weight.shape[1]
 
     def weight_by_delay(self) -> dict[int, Tensor]:
         """For each delay, the weights `[N_post, N_pre]` of the synapses that have it, zero elsewhere."""

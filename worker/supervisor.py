@@ -75,6 +75,7 @@ class Supervisor:
             self._see_through(Attempt(self._database, job_id, claimed.attempt), self._threads_for(claimed.spec))
         finally:
             self._busy.discard(job_id)
+        self._doorbell.ring_freed(job_id)
         if claimed.sweep is not None and not self._stopping.is_set():
             self._doorbell.ring_sweep(claimed.sweep)
         return True

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from service.settings import Settings, get_settings
@@ -21,7 +21,7 @@ from service.store.engine import Database, retrying
 from service.store.errors import AttemptSuperseded, StoreUnavailable
 from snncore.errors import TrainingError
 from snncore.events import Event
-from snncore.spec import JobSpec, SpecError, parse_job_spec
+from snncore.spec import JobSpec, SpecError, needed_jobs, parse_job_spec
 from worker.recorder import Recorder
 
 EXIT_DONE = 0
@@ -87,7 +87,10 @@ def run_attempt(attempt: Attempt, stop: StopRequests, settings: Settings, train:
     try:
         spec_dict, checkpoint = retrying(attempt.load, settings.store_patience_s)
         try:
-            train_recorded(parse_job_spec(spec_dict), checkpoint, stop, recorder, settings, train)
+            spec = parse_job_spec(spec_dict)
+            needed = needed_jobs(spec)
+            networks = retrying(lambda: attempt.load_networks(needed), settings.store_patience_s) if needed else {}
+            train_recorded(spec, networks, checkpoint, stop, recorder, settings, train)
         except (AttemptSuperseded, StoreUnavailable):
             raise
         except TrainingError as error:
@@ -114,10 +117,22 @@ def run_attempt(attempt: Attempt, stop: StopRequests, settings: Settings, train:
 
 
 def train_recorded(
-    spec: JobSpec, checkpoint: bytes | None, stop: StopRequests, recorder: Recorder, settings: Settings, train: Train
+    spec: JobSpec,
+    networks: Mapping[str, bytes],
+    checkpoint: bytes | None,
+    stop: StopRequests,
+    recorder: Recorder,
+    settings: Settings,
+    train: Train,
 ) -> None:
     """Hand every event of the run to the recorder, up to the one that ends the attempt."""
-    events = train(spec, resume=checkpoint, should_stop=stop, checkpoint_interval_s=settings.checkpoint_interval_s)
+    events = train(
+        spec,
+        networks=networks,
+        resume=checkpoint,
+        should_stop=stop,
+        checkpoint_interval_s=settings.checkpoint_interval_s,
+    )
     for event in events:
         recorder.handle(event)
         if recorder.ended:

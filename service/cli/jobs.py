@@ -26,7 +26,7 @@ from service.cli.output import (
 )
 from service.cli.specfile import BadFile, load_file, parse_labels, parse_settings
 from service.cli.watching import follow
-from service.client import Client, Job
+from service.client import ChainedJob, Client, Job
 
 PANEL = "Jobs"
 
@@ -46,15 +46,24 @@ def submit(
     ] = None,
     name: Annotated[str | None, typer.Option(help="A name of your choice.")] = None,
     labels: Annotated[list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="A label.")] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Train what the preset needs anew, even if there is a job of it.")
+    ] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay and show the training.")] = False,
     as_json: Json = False,
     url: Url = DEFAULT,
 ) -> None:
-    """Queue a job from FILE or a preset."""
+    """Queue a job from FILE or a preset, after the jobs that the preset needs."""
     request = _request(file, preset, settings or [], name, labels or [])
     with connect(url) as client:
-        job = client.submit(**request)
+        *needed, last = client.submit_chain(**request, fresh=fresh)
+        job = last.job
+        for link in needed:
+            _introduce(link)
         if watch:
+            for link in needed:
+                if not link.job.is_terminal:
+                    _watch_first(client, link.job, as_json)
             if not as_json:
                 err.print(f"[bold]{job.id}[/] {escape(job.name or job.preset or '')}")
             _watch(client, job, as_json)
@@ -176,8 +185,40 @@ def _request(
         raise typer.Exit(ExitCode.USAGE) from error
 
 
+def _introduce(link: ChainedJob) -> None:
+    """Says which job serves for what the preset needs."""
+    job = link.job
+    if link.new:
+        how = "queued first"
+    elif job.is_terminal:
+        how = f"made {ago(job.created_at)}, is used; --fresh trains another"
+    else:
+        how = f"already {job.state}, is waited for; --fresh trains another"
+    err.print(f"needs {escape(job.preset or '')}: {job.id} {how}")
+
+
+def _watch_first(client: Client, job: Job, as_json: bool) -> None:
+    """Follows a job that another one waits for. If it fails, that one fails too, and says so."""
+    if not as_json:
+        err.print(f"[bold]{job.id}[/] {escape(job.preset or '')}")
+    job = _follow(client, job)
+    if not as_json:
+        show.ending(job, client.result(job.id) if job.state == "succeeded" else None)
+
+
 def _watch(client: Client, job: Job, as_json: bool) -> None:
     """Follows the job to its end and exits with 1 unless it succeeded."""
+    job = _follow(client, job)
+    if as_json:
+        print_json(job.raw)
+    else:
+        show.ending(job, client.result(job.id) if job.state == "succeeded" else None)
+    if job.state != "succeeded":
+        raise typer.Exit(ExitCode.JOB_FAILED)
+
+
+def _follow(client: Client, job: Job) -> Job:
+    """Shows the job's training. The job as it ended."""
     try:
         follow(client, job)
     except KeyboardInterrupt:
@@ -185,13 +226,7 @@ def _watch(client: Client, job: Job, as_json: bool) -> None:
         err.print(f"\nThe job goes on without you. Come back with [bold]{me} watch {job.id}[/],")
         err.print(f"or stop it with [bold]{me} cancel {job.id}[/].")
         raise typer.Exit(ExitCode.DONE) from None
-    job = client.job(job.id)
-    if as_json:
-        print_json(job.raw)
-    else:
-        show.ending(job, client.result(job.id) if job.state == "succeeded" else None)
-    if job.state != "succeeded":
-        raise typer.Exit(ExitCode.JOB_FAILED)
+    return client.job(job.id)
 
 
 def _acknowledge(job: Job, as_json: bool) -> None:

@@ -28,8 +28,9 @@ def presets(
     if as_json:
         print_json([preset.raw for preset in found])
         return
-    grid = table("name", "title", "minutes", right=["minutes"], wrap=["title"])
+    grid = table("name", "title", "minutes", "needs", right=["minutes"], wrap=["title"])
     for preset in found:
+        needs = ", ".join(preset.needs.values())
         minutes = "" if preset.expected_minutes is None else f"{preset.expected_minutes:g}"
-        grid.add_row(f"[bold]{escape(preset.name)}[/]", escape(preset.title), minutes)
+        grid.add_row(f"[bold]{escape(preset.name)}[/]", escape(preset.title), minutes, escape(needs))
     out.print(grid)

@@ -19,6 +19,10 @@ def job(job: Job, series: Iterable[Series], result: dict[str, Any] | None) -> No
     facts.show_header = False
     if job.preset:
         facts.add_row("preset", escape(job.preset))
+    for other in job.needs:
+        facts.add_row("needs", other)
+    for other in job.needed_by:
+        facts.add_row("needed by", other)
     for key, value in job.labels.items():
         facts.add_row("label", escape(f"{key}={value}"))
     facts.add_row("created", ago(job.created_at))

@@ -11,6 +11,7 @@ It speaks HTTP and needs neither torch nor the rest of the service.
 
 from __future__ import annotations
 
+from service.client.chain import ChainedJob
 from service.client.client import DEFAULT_URL, Client
 from service.client.errors import ClientError, FieldError, ServiceError, ServiceUnreachable
 from service.client.models import (
@@ -38,6 +39,7 @@ from service.client.models import (
 __all__ = [
     "DEFAULT_URL",
     "TERMINAL",
+    "ChainedJob",
     "CheckpointInfo",
     "Client",
     "ClientError",

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.client import sse
+from service.client.chain import ChainedJob, submit_chain
 from service.client.errors import ClientError, ServiceError, ServiceUnreachable
 from service.client.models import (
     TERMINAL,
@@ -96,6 +97,28 @@ class Client:
             repeatable=True,
         )
         return Job.of(response.json())
+
+    def submit_chain(
+        self,
+        spec: Mapping[str, Any] | None = None,
+        *,
+        preset: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        fresh: bool = False,
+    ) -> list[ChainedJob]:
+        """Queues a job, and before it the jobs that its preset needs and that `overrides` do not name.
+
+        For such a need serves the newest job that runs the needed preset as it stands, one that has succeeded before
+        one that is on its way; without any, or with `fresh`, a new one is queued, which gets the same labels. The job
+        itself comes last in the answer, behind those that it needs.
+        """
+        return submit_chain(self, _submission(spec, preset, overrides, name, labels), fresh)
+
+    def newest(self, preset: str, state: str) -> Job | None:
+        """The newest job in a state that runs a preset as it stands."""
+        return next((job for job in self.jobs(preset=preset, state=state) if job.preset_unchanged), None)
 
     def validate(
         self,

@@ -55,6 +55,9 @@ class Job(Answer):
     spec: dict[str, Any] = Field(default_factory=dict)
     preset: str | None = None
     sweep: str | None = None
+    preset_unchanged: bool | None = None
+    needs: list[str] = Field(default_factory=list)
+    needed_by: list[str] = Field(default_factory=list)
     attempt: int = 0
     progress: Progress | None = None
     warnings: list[str] = Field(default_factory=list)
@@ -204,6 +207,8 @@ class Preset(Answer):
     reproduces: str | None = None
     source: str | None = None
     expected_minutes: float | None = None
+    needs: dict[str, str] = Field(default_factory=dict)
+    """Places of the spec that lack the id of a job, and the preset that this one is a job of."""
     spec: dict[str, Any] | None = None
 
 

@@ -58,7 +58,7 @@ def submit_job(
     idempotency_key: IdempotencyKey = None,
 ) -> JobView:
     """Queue a job."""
-    submission = read_submission(body, config)
+    submission = read_submission(body, config, database)
     job, new = service.submit(database, config, caller, submission, body, idempotency_key)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     if new:
@@ -70,9 +70,9 @@ def submit_job(
 
 
 @router.post("/validate", response_model=Validation, responses=problems(413, 415, 422), openapi_extra=SUBMISSION)
-def validate_job(caller: Reader, body: JsonObject, config: ConfigDep) -> Validation:
+def validate_job(caller: Reader, body: JsonObject, config: ConfigDep, database: DatabaseDep) -> Validation:
     """Check a job without queueing it: the resolved spec, what it will cost, and what to think about."""
-    submission = read_submission(body, config)
+    submission = read_submission(body, config, database)
     return Validation(spec=submission.spec, estimate=submission.estimate, warnings=submission.warnings)
 
 
@@ -90,6 +90,8 @@ def list_jobs(
     ] = None,
     preset: Annotated[Text | None, Query(description="Made from this preset.")] = None,
     sweep: Annotated[Text | None, Query(description="Part of this sweep.")] = None,
+    needs: Annotated[Text | None, Query(description="Made of the trained network of this job.")] = None,
+    needed_by: Annotated[Text | None, Query(description="Of whose trained network this job is made.")] = None,
     q: Annotated[Text | None, Query(description="In the name or preset, or the beginning of the id.")] = None,
     limit: Limit = 50,
     cursor: Annotated[str | None, cursor_of("j")] = None,
@@ -101,6 +103,8 @@ def list_jobs(
         labels=[_label_filter(one) for one in label or ()],
         preset=preset,
         sweep=sweep,
+        needs=needs,
+        needed_by=needed_by,
         text=q,
     )
     limit = capped(limit)
@@ -124,7 +128,7 @@ def show_job(caller: Reader, request: Request, job: JobDep, database: DatabaseDe
 
 @router.delete("/{job_id}", status_code=204, responses=problems(404, 409, 422))
 def delete_job(caller: Submitter, job: JobDep, database: DatabaseDep) -> Response:
-    """Remove a job that has ended, with all that it stored."""
+    """Remove a job that has ended, with all that it stored. One that others need has to outlive them."""
     with database.write() as session:
         jobs.remove(session, job.id)
     return Response(status_code=204)
@@ -204,5 +208,5 @@ def list_log_lines(
 def show_result(caller: Reader, request: Request, job: JobDep, database: DatabaseDep) -> Response:
     """What a job came to, once it has ended."""
     with database.read() as session:
-        series = metrics.list_series(session, job.id)
-    return json_answer(request, service.result_of(job, series), final=True)
+        result = service.result_of(session, job, metrics.list_series(session, job.id))
+    return json_answer(request, result, final=True)

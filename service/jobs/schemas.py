@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from service.store.events import StoredEvent
+from service.store.needs import Needs
 from service.store.tables import Job, MetricSeries
 from service.store.transitions import State
 
@@ -78,7 +79,15 @@ class JobView(BaseModel):
     state: State
     spec: dict[str, Any] = Field(description="Resolved: every default is filled in.")
     preset: str | None
+    preset_unchanged: bool | None = Field(
+        default=None,
+        description="Whether the spec is the preset's as it stands. Null without a preset that this version knows.",
+    )
     sweep: str | None = Field(default=None, description="Id of the sweep that the job is part of.")
+    needs: list[str] = Field(
+        default_factory=list, description="Jobs whose trained networks it is made of; it waits until they succeeded."
+    )
+    needed_by: list[str] = Field(default_factory=list, description="Jobs that are made of its trained network.")
     attempt: int = Field(description="How often a worker has started it.")
     progress: JobProgress | None
     summary: dict[str, dict[str, SeriesSummary]] = Field(description="Of each series, by split and name.")
@@ -152,7 +161,9 @@ def summary_of(series: list[MetricSeries]) -> dict[str, dict[str, SeriesSummary]
 LINKS = ("events", "logs", "result", "metrics", "rasters", "checkpoints")
 
 
-def view_of(job: Job, labels: dict[str, str], series: list[MetricSeries]) -> JobView:
+def view_of(
+    job: Job, labels: dict[str, str], series: list[MetricSeries], neighbours: Needs, unchanged: bool | None
+) -> JobView:
     failed = job.state == "failed"
     here = f"/v1/jobs/{job.id}"
     return JobView(
@@ -162,7 +173,10 @@ def view_of(job: Job, labels: dict[str, str], series: list[MetricSeries]) -> Job
         state=job.state,
         spec=job.spec,
         preset=job.preset,
+        preset_unchanged=unchanged,
         sweep=job.sweep,
+        needs=neighbours.needs,
+        needed_by=neighbours.needed_by,
         attempt=job.attempt,
         progress=None if job.progress is None else JobProgress.model_validate(job.progress),
         summary=summary_of(series),
@@ -171,7 +185,12 @@ def view_of(job: Job, labels: dict[str, str], series: list[MetricSeries]) -> Job
         created_at=job.created_at,
         started_at=job.started_at,
         finished_at=job.finished_at,
-        links={"self": here, **{name: f"{here}/{name}" for name in LINKS}},
+        links={
+            "self": here,
+            **{name: f"{here}/{name}" for name in LINKS},
+            "needs": f"/v1/jobs?needed_by={job.id}",
+            "needed_by": f"/v1/jobs?needs={job.id}",
+        },
     )
 
 

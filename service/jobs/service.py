@@ -8,24 +8,27 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from service.auth import Caller
+from service.jobs import embedding
 from service.jobs.schemas import JobView, Reference, Result, view_of
-from service.jobs.submission import Submission
+from service.jobs.submission import Submission, needed_job_ended
 from service.once import digest, once
 from service.problems import Problem
 from service.settings import Settings
-from service.store import jobs, metrics
+from service.store import jobs, metrics, needs
 from service.store.engine import Database
+from service.store.errors import JobNotFound, NeededJobEnded
 from service.store.tables import Job, MetricSeries
 from service.store.transitions import TERMINAL
-from snncore.presets import UnknownPreset, get_preset
+from snncore.presets import Preset, UnknownPreset, get_preset
 
 
 def views(session: Session, found: list[Job]) -> list[JobView]:
-    """Jobs with their labels and summaries, in three queries however many they are."""
+    """Jobs with their labels, summaries and neighbours, in three more queries however many they are."""
     ids = [job.id for job in found]
     labels = jobs.labels_of(session, ids)
     series = metrics.series_of_jobs(session, ids)
-    return [view_of(job, labels[job.id], series[job.id]) for job in found]
+    neighbours = needs.of_jobs(session, ids)
+    return [view_of(job, labels[job.id], series[job.id], neighbours[job.id], _unchanged(session, job)) for job in found]
 
 
 def view(session: Session, job: Job) -> JobView:
@@ -55,15 +58,19 @@ def submit(
 
 def _create(session: Session, settings: Settings, caller: Caller, submission: Submission) -> JobView:
     demand_room_in_queue(session, settings, caller, 1)
-    job = jobs.create(
-        session,
-        spec=submission.spec,
-        name=submission.name,
-        labels=submission.labels,
-        preset=submission.preset,
-        api_key_id=caller.key_id,
-        warnings=submission.warnings,
-    )
+    try:
+        job = jobs.create(
+            session,
+            spec=submission.spec,
+            name=submission.name,
+            labels=submission.labels,
+            preset=submission.preset,
+            api_key_id=caller.key_id,
+            warnings=submission.warnings,
+            needed=submission.needs,
+        )
+    except (JobNotFound, NeededJobEnded) as error:
+        raise needed_job_ended(error, submission.preset) from None
     return view(session, job)
 
 
@@ -78,7 +85,7 @@ def demand_room_in_queue(session: Session, settings: Settings, caller: Caller, w
         raise Problem(429, "too_many_queued_jobs", detail, headers={"Retry-After": "30"})
 
 
-def result_of(job: Job, series: list[MetricSeries]) -> Result:
+def result_of(session: Session, job: Job, series: list[MetricSeries]) -> Result:
     """The result of a job that has ended; 409 while it has not."""
     if job.state not in TERMINAL:
         detail = f"Job {job.id} is {job.state}; it has a result once it is succeeded, failed or cancelled."
@@ -89,16 +96,38 @@ def result_of(job: Job, series: list[MetricSeries]) -> Result:
         for one in series:
             final.setdefault(one.split, {})[one.name] = one.last
     known = {name: stored.pop(name, None) for name in ("confusion_matrix", "firing", "cost", "environment")}
-    reference = _reference(job, final)
+    reference = _reference(session, job, final)
     return Result(job_id=job.id, state=job.state, metrics=final, reference=reference, **known, **stored)
 
 
-def _reference(job: Job, final: Mapping[str, Any]) -> Reference | None:
+def _preset_of(job: Job) -> Preset | None:
     if job.preset is None:
         return None
     try:
-        preset = get_preset(job.preset)
+        return get_preset(job.preset)
     except UnknownPreset:  # it was there when the job was queued, by an older version
+        return None
+
+
+def _unchanged(session: Session, job: Job) -> bool | None:
+    """Whether a job runs its preset as it stands, and so do the jobs that the preset needs."""
+    preset = _preset_of(job)
+    if preset is None:
+        return None
+    if not preset.needs:
+        return job.spec == preset.spec
+    if job.spec != embedding.embed_as(preset.spec, job.spec):
+        return False
+    for path, name in preset.needs.items():
+        needed = jobs.get(session, embedding.at(job.spec, path.split(".")))
+        if needed.preset != name or not _unchanged(session, needed):
+            return False
+    return True
+
+
+def _reference(session: Session, job: Job, final: Mapping[str, Any]) -> Reference | None:
+    preset = _preset_of(job)
+    if preset is None:
         return None
     published, ceiling = preset.published, preset.ceiling
     if published is None:
@@ -113,5 +142,5 @@ def _reference(job: Job, final: Mapping[str, Any]) -> Reference | None:
         ceiling=None if ceiling is None else ceiling.value,
         value=value,
         difference=None if value is None else value - published.value,
-        same_spec=job.spec == preset.parse().model_dump(mode="json"),
+        same_spec=bool(_unchanged(session, job)),
     )

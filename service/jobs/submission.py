@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
+from service.jobs import embedding
 from service.jobs.schemas import Estimate, Naming, PresetJob
 from service.problems import FieldProblem, Problem
 from service.settings import Settings
+from service.store.engine import Database
+from service.store.errors import JobNotFound, NeededJobEnded
 from snncore.presets import Preset, UnknownPreset, get_preset
-from snncore.spec import JobSpec, SpecError, deep_merge, estimate, parse_job_spec, warnings_about
+from snncore.spec import JobSpec, SpecError, deep_merge, estimate, needed_jobs, parse_job_spec, warnings_about
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +27,24 @@ class Submission:
     preset: str | None
     spec: dict[str, Any]
     """Resolved."""
+    needs: list[str]
+    """Jobs that have to succeed first."""
     estimate: Estimate
     warnings: list[str]
 
 
-def read_submission(body: Mapping[str, Any], settings: Settings) -> Submission:
+def read_submission(body: Mapping[str, Any], settings: Settings, database: Database) -> Submission:
     """The job that a body describes; 422 with every problem found."""
     if "preset" in body:
         request = _preset_job(body)
         preset = find_preset(request.preset, ["preset"])
         document = deep_merge(preset.spec, request.overrides)
-        return _priced(request, preset.name, _parse(document, request.overrides, []), settings)
+        problems = list(_missing_needs(preset, document))
+        return _priced(request, preset.name, _parse(document, request.overrides, problems, database), settings)
     own = {key: body[key] for key in ("name", "labels") if key in body}
     document = {key: value for key, value in body.items() if key not in own}
     naming, problems = _naming(own)
-    return _priced(naming, None, _parse(document, {}, problems), settings)
+    return _priced(naming, None, _parse(document, {}, problems, database), settings)
 
 
 def _naming(own: Mapping[str, Any]) -> tuple[Naming, list[FieldProblem]]:
@@ -67,21 +73,41 @@ def find_preset(name: str, loc: list[str | int]) -> Preset:
         raise refusal([FieldProblem(loc=loc, msg=str(error.args[0]), type="unknown_preset")]) from None
 
 
-def _parse(document: dict[str, Any], overrides: Mapping[str, Any], others: list[FieldProblem]) -> JobSpec:
+def _missing_needs(preset: Preset, document: Mapping[str, Any]) -> Iterator[FieldProblem]:
+    """What a preset leaves open because it is the id of a job, and the overrides left open too."""
+    for path, needed in preset.needs.items():
+        steps = path.split(".")
+        if embedding.at(document, steps) is None:
+            msg = f"needs the id of a finished job of the preset {needed!r}; `spikesmith submit` runs the chain"
+            yield FieldProblem(loc=["overrides", *steps], msg=msg, type="needed_job_missing")
+
+
+def _parse(
+    document: dict[str, Any], overrides: Mapping[str, Any], others: list[FieldProblem], database: Database
+) -> JobSpec:
+    document, unfit = embedding.fill_in(document, database)
+    problems = [*others, *(_relocated(problem, overrides) for problem in unfit)]
+    told = [problem.loc[1:] if problem.loc[0] == "overrides" else problem.loc for problem in problems if problem.loc]
     try:
         spec = parse_job_spec(document)
     except SpecError as error:
-        problems = [
-            FieldProblem(loc=_as_written(problem.loc, overrides), msg=problem.msg, type=problem.type)
-            for problem in error.problems
-        ]
-        raise refusal([*others, *problems]) from None
-    if others:
-        raise refusal(others)
+        for problem in error.problems:
+            # What the service could not fill in is not the client's to mend: the job that it comes from is.
+            left_out = problem.loc == embedding.NETWORK and problem.type == "missing"
+            if not left_out and list(problem.loc) not in told:
+                loc = _as_written(problem.loc, overrides)
+                problems.append(FieldProblem(loc=loc, msg=problem.msg, type=problem.type))
+        raise refusal(problems) from None
+    if problems:
+        raise refusal(problems)
     return spec
 
 
-def _as_written(loc: tuple[str | int, ...], overrides: Mapping[str, Any]) -> list[str | int]:
+def _relocated(problem: FieldProblem, overrides: Mapping[str, Any]) -> FieldProblem:
+    return problem.model_copy(update={"loc": _as_written(problem.loc, overrides)})
+
+
+def _as_written(loc: Sequence[str | int], overrides: Mapping[str, Any]) -> list[str | int]:
     """The place of a problem in the body: under `overrides` where it came from there."""
     return ["overrides", *loc] if loc and loc[0] in overrides else list(loc)
 
@@ -93,6 +119,15 @@ def problems_of(error: ValidationError) -> list[FieldProblem]:
         loc = [step for step in one["loc"] if step != "[key]"]
         found.append(FieldProblem(loc=loc, msg=one["msg"], type=one["type"]))
     return found
+
+
+def needed_job_ended(error: JobNotFound | NeededJobEnded, preset: str | None) -> Problem:
+    """A needed job was removed or ended between the reading of a submission and its queueing."""
+    if isinstance(error, NeededJobEnded):
+        problem = embedding.given_up(error.job_id, error.state)
+    else:
+        problem = embedding.unknown(error.job_id)
+    return refusal([problem if preset is None else _relocated(problem, {"architecture": {}})])
 
 
 def refusal(problems: list[FieldProblem]) -> Problem:
@@ -111,6 +146,7 @@ def _priced(naming: Naming, preset: str | None, spec: JobSpec, settings: Setting
         labels=dict(naming.labels),
         preset=preset,
         spec=spec.model_dump(mode="json"),
+        needs=needed_jobs(spec),
         estimate=cost,
         warnings=warnings_about(spec),
     )

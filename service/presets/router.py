@@ -36,6 +36,9 @@ class PresetView(BaseModel):
     published: PublishedNumber | None = Field(description="What the source reports.")
     ceiling: PublishedNumber | None = Field(description="What could be reached at best.")
     expected_minutes: float = Field(description="On two cores.")
+    needs: dict[str, str] = Field(
+        description="Places of the spec that lack the id of a finished job, and the preset that this one is a job of."
+    )
     spec: dict[str, Any] = Field(description="Resolved: every default is filled in.")
 
 
@@ -79,7 +82,8 @@ def _view(preset: Preset) -> PresetView:
         published=_number(preset.published),
         ceiling=_number(preset.ceiling),
         expected_minutes=preset.expected_minutes,
-        spec=preset.parse().model_dump(mode="json"),
+        needs=dict(preset.needs),
+        spec=preset.spec,
     )
 
 

@@ -7,6 +7,7 @@ attempt that lost its job is refused with `AttemptSuperseded`. So a trainer that
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from typing import Any, Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.store import checkpoints, events, metrics, rasters, sweeps
+from service.store import checkpoints, events, metrics, needs, rasters, sweeps
 from service.store.engine import Database
 from service.store.errors import AttemptSuperseded, IllegalTransition, JobNotFound, StoreBusy
 from service.store.rows import CheckpointRow, LogRow, MetricRow, RasterRow, RecordBatch
@@ -50,7 +51,7 @@ class Claim:
 def claim(db: Database, job_id: str, worker_id: str, lease_s: float) -> Claim | None:
     """Take a queued job: queued -> running under a new attempt number.
 
-    None if it is not (or no longer) queued, or if its sweep runs as many jobs as it may.
+    None if it is not (or no longer) queued, waits for a job that it needs, or its sweep runs as many jobs as it may.
     """
     with db.write() as session:
         sweep_id = session.scalar(select(Job.sweep).where(Job.id == job_id))
@@ -59,7 +60,7 @@ def claim(db: Database, job_id: str, worker_id: str, lease_s: float) -> Claim | 
             job = lock_job(session, job_id)
         except JobNotFound:
             return None
-        if job.state != "queued":
+        if job.state != "queued" or not needs.is_ready(session, job_id):
             return None
         if not has_room:
             job.dispatched_at = None  # this doorbell is spent; whoever makes room rings another one
@@ -89,6 +90,13 @@ class Attempt:
             job = self._mine(session.get(Job, self.job_id))
             found = checkpoints.by_kind(session, self.job_id, "last")
             return job.spec, checkpoints.load(session, found.id) if found else None
+
+    def load_networks(self, job_ids: Sequence[str]) -> dict[str, bytes]:
+        """The best checkpoints of other jobs, of those that have one."""
+        with self.db.read() as session:
+            self._mine(session.get(Job, self.job_id))
+            best = {job_id: checkpoints.by_kind(session, job_id, "best") for job_id in job_ids}
+            return {job_id: checkpoints.load(session, found.id) for job_id, found in best.items() if found}
 
     def state(self) -> str:
         """The job's state: how the trainer learns of cancelling and pausing between writes."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class StoreError(Exception):
     """Base of all errors of the store."""
@@ -43,6 +45,26 @@ class IllegalTransition(StoreError):
         self.job_id = job_id
         self.state = state
         self.wanted = wanted
+
+
+class NeededJobEnded(StoreError):
+    """A job that another one needs will not succeed unless somebody resumes it."""
+
+    def __init__(self, job_id: str, state: str) -> None:
+        how = {"failed": "has failed", "cancelled": "was cancelled"}.get(state, f"is {state}")
+        super().__init__(f"Job {job_id}, which this one needs, {how}: resume that one first.")
+        self.job_id = job_id
+        self.state = state
+
+
+class JobNeeded(StoreError):
+    """Other jobs need the job that was to be removed."""
+
+    def __init__(self, job_id: str, dependents: Sequence[str]) -> None:
+        shown = ", ".join(dependents[:5]) + (f" and {len(dependents) - 5} more" if len(dependents) > 5 else "")
+        super().__init__(f"Job {job_id} is needed by {shown}: delete what needs it first.")
+        self.job_id = job_id
+        self.dependents = list(dependents)
 
 
 class AttemptSuperseded(StoreError):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, func, insert, or_, select
 from sqlalchemy.orm import Session
 
-from service.store import events
-from service.store.errors import IllegalTransition, JobNotFound
+from service.store import events, needs
+from service.store.errors import IllegalTransition, JobNeeded, JobNotFound, NeededJobEnded
 from service.store.ids import new_id
-from service.store.tables import Job, JobLabel
-from service.store.transitions import TERMINAL, State, lock_job, move
+from service.store.tables import Job, JobLabel, JobNeed
+from service.store.transitions import GIVEN_UP, TERMINAL, State, lock_job, move
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,10 @@ class NewJob:
     sweep: str | None = None
     api_key_id: str | None = None
     warnings: Sequence[str] = ()
+    needed: Collection[str] = ()
+    """Jobs that have to succeed first."""
+    id: str | None = None
+    """For a job that others name before it is made."""
 
 
 def create(
@@ -39,16 +43,26 @@ def create(
     sweep: str | None = None,
     api_key_id: str | None = None,
     warnings: Sequence[str] = (),
+    needed: Collection[str] = (),
 ) -> Job:
-    """A new job, queued; its doorbell is not rung yet (`dispatched_at` is NULL)."""
-    return create_many(session, [NewJob(spec, name, labels, preset, sweep, api_key_id, warnings)])[0]
+    """A new job, queued; its doorbell is not rung yet (`dispatched_at` is NULL).
+
+    Raises `JobNotFound` or `NeededJobEnded` if one of the `needed` jobs is not there or will not succeed.
+    """
+    new = NewJob(spec, name, labels, preset, sweep, api_key_id, warnings, needed)
+    return create_many(session, [new])[0]
 
 
 def create_many(session: Session, new: Sequence[NewJob]) -> list[Job]:
-    """New jobs, queued, in a fixed number of statements."""
+    """New jobs, queued, in a fixed number of statements. They may need each other, and others that are there.
+
+    Raises what `create` raises.
+    """
+    own = {one.id for one in new}
+    _lock_needed(session, {job_id for one in new for job_id in one.needed} - own)
     made = [
         Job(
-            id=new_id("job"),
+            id=one.id or new_id("job"),
             name=one.name,
             state="queued",
             spec=one.spec,
@@ -61,15 +75,25 @@ def create_many(session: Session, new: Sequence[NewJob]) -> list[Job]:
     ]
     session.add_all(made)
     session.flush()
+    together = list(zip(made, new, strict=True))
     labels = [
         {"job_id": job.id, "key": key, "value": value}
-        for job, one in zip(made, new, strict=True)
+        for job, one in together
         for key, value in (one.labels or {}).items()
     ]
     if labels:
         session.execute(insert(JobLabel), labels)
+    needs.enter(session, ((job.id, needed) for job, one in together for needed in one.needed))
     events.append_first(session, [job.id for job in made], "state", {"state": "queued", "previous": None, "attempt": 0})
     return made
+
+
+def _lock_needed(session: Session, needed: Collection[str]) -> None:
+    """Keep the jobs that a job is about to wait for from ending unnoticed meanwhile."""
+    for job_id in sorted(needed):
+        state = lock_job(session, job_id).state
+        if state in GIVEN_UP:
+            raise NeededJobEnded(job_id, state)
 
 
 def get(session: Session, job_id: str) -> Job:
@@ -102,6 +126,10 @@ class Filters:
     """(key, value); value None: the key is there, whatever its value. All must hold."""
     preset: str | None = None
     sweep: str | None = None
+    needs: str | None = None
+    """Only jobs that need this one."""
+    needed_by: str | None = None
+    """Only jobs that this one needs."""
     text: str | None = None
     """In the name or the preset, or the beginning of the id, in any case of letters."""
 
@@ -120,6 +148,10 @@ def list_jobs(session: Session, filters: Filters, *, before: str | None, limit: 
         query = query.where(Job.preset == filters.preset)
     if filters.sweep is not None:
         query = query.where(Job.sweep == filters.sweep)
+    if filters.needs is not None:
+        query = query.where(Job.id.in_(select(JobNeed.job_id).where(JobNeed.needed_job_id == filters.needs)))
+    if filters.needed_by is not None:
+        query = query.where(Job.id.in_(select(JobNeed.needed_job_id).where(JobNeed.job_id == filters.needed_by)))
     if filters.text:
         query = query.where(
             or_(
@@ -154,7 +186,11 @@ def pause(session: Session, job_id: str) -> State:
 
 
 def resume(session: Session, job_id: str) -> State:
-    """Put a job that stopped back into the queue, with its crashes forgiven."""
+    """Put a job that stopped back into the queue, with its crashes forgiven.
+
+    Raises `NeededJobEnded` if it would wait there for a job that will not succeed.
+    """
+    _lock_needed(session, needs.of_job(session, job_id))
     job = lock_job(session, job_id)
     if job.state == "running":  # an attempt may be sent back to the queue, but not by a client
         raise IllegalTransition(job_id, job.state, "queued")
@@ -163,10 +199,12 @@ def resume(session: Session, job_id: str) -> State:
 
 
 def remove(session: Session, job_id: str) -> None:
-    """Delete a job that has ended, with everything that it stored."""
+    """Delete a job that has ended, with everything that it stored. Raises `JobNeeded` while another one needs it."""
     job = lock_job(session, job_id)
     if job.state not in TERMINAL:
         raise IllegalTransition(job_id, job.state, "deletion")
+    if dependents := needs.needed_by(session, job_id):
+        raise JobNeeded(job_id, dependents)
     session.execute(delete(Job).where(Job.id == job_id))
 
 

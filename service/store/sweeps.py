@@ -10,11 +10,11 @@ from typing import Any, Literal, TypeAlias, cast
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
-from service.store import jobs
-from service.store.errors import SweepNotFinished, SweepNotFound
+from service.store import jobs, needs
+from service.store.errors import JobNeeded, SweepNotFinished, SweepNotFound
 from service.store.ids import new_id
 from service.store.jobs import NewJob
-from service.store.tables import Job, Sweep, SweepJob
+from service.store.tables import Job, JobNeed, Sweep, SweepJob
 from service.store.transitions import ACTIVE, STATES, TERMINAL, State, lock_job
 
 Role: TypeAlias = Literal["point", "needed"]
@@ -203,13 +203,15 @@ def lock_room(session: Session, sweep_id: str) -> bool:
 
 def cancel(session: Session, sweep_id: str) -> None:
     """Ask all jobs that have not ended to stop for good. Asking again changes nothing."""
-    for job_id in _jobs_in(session, sweep_id, frozenset(STATES) - TERMINAL):
-        if lock_job(session, job_id).state not in TERMINAL:
+    left = _jobs_in(session, sweep_id, frozenset(STATES) - TERMINAL)
+    states = {job_id: lock_job(session, job_id).state for job_id in left}
+    for job_id in reversed(left):  # those that need others before these, or they would fail for it
+        if states[job_id] not in TERMINAL:
             jobs.cancel(session, job_id)
 
 
 def resume(session: Session, sweep_id: str) -> None:
-    """Put all jobs that stopped without success back into the queue."""
+    """Put all jobs that stopped without success back into the queue, needed ones before those that need them."""
     stopping = _jobs_in(session, sweep_id, STOPPING)
     if stopping:
         raise SweepNotFinished(
@@ -228,6 +230,11 @@ def remove(session: Session, sweep_id: str) -> None:
     left = sum(state not in TERMINAL for _, state in found)
     if left:
         raise SweepNotFinished(f"{left} jobs of sweep {sweep_id} have not ended: cancel it, or wait for them.")
+    own = select(Job.id).where(Job.sweep == sweep_id)
+    outside = (JobNeed.needed_job_id.in_(own), JobNeed.job_id.not_in(own))
+    if (need := session.scalars(select(JobNeed).where(*outside).limit(1)).one_or_none()) is not None:
+        raise JobNeeded(need.needed_job_id, needs.needed_by(session, need.needed_job_id))
+    session.execute(delete(JobNeed).where(JobNeed.job_id.in_(own)))
     session.execute(delete(Job).where(Job.sweep == sweep_id))
     session.execute(delete(Sweep).where(Sweep.id == sweep_id))
 

@@ -104,6 +104,17 @@ class Job(Base):
     next_event_seq: Mapped[int] = mapped_column(default=1)
 
 
+class JobNeed(Base):
+    """A job whose training needs the trained network of another one, which therefore has to stay."""
+
+    __tablename__ = "job_need"
+
+    job_id: Mapped[str] = _job_id(primary_key=True)
+    needed_job_id: Mapped[str] = mapped_column(
+        Id, ForeignKey("job.id", ondelete="RESTRICT"), primary_key=True, index=True
+    )
+
+
 class Sweep(Base):
     """Many jobs made by one request: a job for each point of a grid and each seed."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from service.store import events
+from service.store import events, needs
 from service.store.errors import IllegalTransition, JobNotFound
 from service.store.tables import Job
 from service.store.types import utcnow
@@ -15,7 +15,7 @@ from service.store.types import utcnow
 State: TypeAlias = Literal["queued", "running", "pausing", "paused", "cancelling", "cancelled", "succeeded", "failed"]
 
 TRANSITIONS: dict[State, frozenset[State]] = {
-    "queued": frozenset({"running", "cancelled", "paused"}),
+    "queued": frozenset({"running", "cancelled", "paused", "failed"}),
     "running": frozenset({"succeeded", "failed", "cancelling", "pausing", "queued"}),
     "pausing": frozenset({"paused", "cancelling", "succeeded", "failed"}),
     "paused": frozenset({"queued", "cancelled"}),
@@ -26,6 +26,8 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 }
 STATES: tuple[State, ...] = tuple(TRANSITIONS)
 TERMINAL: frozenset[State] = frozenset({"succeeded", "failed", "cancelled"})
+GIVEN_UP: frozenset[State] = frozenset({"failed", "cancelling", "cancelled"})
+"""States in which nobody should begin to wait for a job."""
 ACTIVE: frozenset[State] = frozenset({"running", "pausing", "cancelling"})
 """States in which an attempt holds the job and may write."""
 
@@ -43,9 +45,34 @@ def lock_job(session: Session, job_id: str) -> Job:
 def move(session: Session, job: Job, to: State, **values: Any) -> None:
     """Move a job (locked by `lock_job`) to another state and append its `state` event.
 
-    `values` are columns that change with it. What a state implies for times, lease and error is set here, so that
-    no two callers can differ about it.
+    `values` are columns that change with it. What a state implies for times, lease and error, and for the jobs that
+    need this one, is set here, so that no two callers can differ about it.
     """
+    _move(session, job, to, values)
+    if to == "succeeded":
+        if freed := needs.waiting_for(
+            session, job.id, only_ready=True
+        ):  # from now on it is a worker that they wait for
+            session.execute(update(Job).where(Job.id.in_(freed)).values(queued_at=job.finished_at))
+    elif to in TERMINAL:
+        _fail_dependents(session, job)
+
+
+def _fail_dependents(session: Session, ended: Job) -> None:
+    """Fail the queued jobs that need one that will not succeed, those that need them, and so on."""
+    pending = [ended]
+    while pending:
+        needed = pending.pop()
+        reason = f"failed ({needed.error_code})" if needed.state == "failed" else f"was {needed.state}"
+        detail = f"Job {needed.id}, which this one needs, {reason}. Resume that one, and then this one."
+        for job_id in needs.waiting_for(session, needed.id):
+            job = lock_job(session, job_id)
+            if job.state == "queued":
+                _move(session, job, "failed", {"error_code": "needed_job_failed", "error_detail": detail})
+                pending.append(job)
+
+
+def _move(session: Session, job: Job, to: State, values: dict[str, Any]) -> None:
     if to not in TRANSITIONS[job.state]:  # type: ignore[index]
         raise IllegalTransition(job.id, job.state, to)
     now = utcnow()

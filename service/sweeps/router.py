@@ -66,7 +66,7 @@ def submit_sweep(
     idempotency_key: IdempotencyKey = None,
 ) -> SweepDetail:
     """Queue a job for each combination of grid values and each seed: all of them, or none if one cannot work."""
-    plan = read_sweep(body, config)
+    plan = read_sweep(body, config, database)
     sweep, new = service.submit(database, config, caller, plan, body, idempotency_key)
     response.headers["Location"] = f"/v1/sweeps/{sweep.id}"
     if new:

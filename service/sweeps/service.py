@@ -9,16 +9,19 @@ from sqlalchemy.orm import Session
 
 from service.auth import Caller
 from service.jobs.service import demand_room_in_queue
+from service.jobs.submission import needed_job_ended
 from service.once import digest, once
 from service.settings import Settings
 from service.store import sweeps
 from service.store.engine import Database
+from service.store.errors import JobNotFound, NeededJobEnded
 from service.store.jobs import NewJob
 from service.store.sweeps import NewMember
 from service.store.tables import Sweep
 from service.sweeps.grid import describe
 from service.sweeps.schemas import SweepDetail, SweepView, member_view_of, view_of
 from service.sweeps.submission import Plan
+from snncore.spec import warnings_about
 
 LONGEST_NAME = 200
 
@@ -64,21 +67,37 @@ def _create(session: Session, settings: Settings, caller: Caller, plan: Plan) ->
     sweep_id = sweeps.new_sweep_id()
     members = list(_members(plan, sweep_id, caller))
     demand_room_in_queue(session, settings, caller, len(members))
-    sweep = sweeps.create(
-        session,
-        members,
-        sweep_id=sweep_id,
-        request=request.model_dump(exclude={"name", "labels", "max_parallel"}),
-        max_parallel=request.max_parallel,
-        name=request.name,
-        labels=request.labels,
-        api_key_id=caller.key_id,
-    )
+    try:
+        sweep = sweeps.create(
+            session,
+            members,
+            sweep_id=sweep_id,
+            request=request.model_dump(exclude={"name", "labels", "max_parallel"}),
+            max_parallel=request.max_parallel,
+            name=request.name,
+            labels=request.labels,
+            api_key_id=caller.key_id,
+        )
+    except (JobNotFound, NeededJobEnded) as error:
+        raise needed_job_ended(error, None) from None
     return detail(session, sweep)
 
 
 def _members(plan: Plan, sweep_id: str, caller: Caller) -> Iterator[NewMember]:
     request = plan.request
+    for position, needed in enumerate(plan.needed):
+        job = NewJob(
+            id=needed.id,
+            spec=needed.spec.model_dump(mode="json"),
+            name=_name(request.name, {"needed": needed.preset}, needed.spec.seed),
+            labels=request.labels,
+            preset=needed.preset,
+            sweep=sweep_id,
+            api_key_id=caller.key_id,
+            warnings=warnings_about(needed.spec),
+            needed=needed.needs,
+        )
+        yield NewMember(job, "needed", position, {}, needed.spec.seed)
     for point in plan.points:
         for seed in request.seeds:
             job = NewJob(
@@ -89,6 +108,7 @@ def _members(plan: Plan, sweep_id: str, caller: Caller) -> Iterator[NewMember]:
                 sweep=sweep_id,
                 api_key_id=caller.key_id,
                 warnings=point.warnings,
+                needed=point.needs,
             )
             yield NewMember(job, "point", point.position, point.values, seed)
 

@@ -10,13 +10,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from service.jobs.embedding import NETWORK
 from service.jobs.schemas import Estimate
 from service.jobs.submission import find_preset, over_limits, problems_of, refusal
 from service.problems import FieldProblem, Problem, invalid
 from service.settings import Settings
+from service.store.engine import Database
 from service.sweeps.grid import PRESET, Choice, Point, changes_of, describe, expand, misuse, size, values_of
+from service.sweeps.needed import NeededJob, Provider
 from service.sweeps.schemas import SweepSubmission
-from snncore.spec import JobSpec, SpecError, deep_merge, estimate, parse_job_spec, warnings_about
+from snncore.presets import Preset
+from snncore.spec import JobSpec, SpecError, deep_merge, estimate, needed_jobs, parse_job_spec, warnings_about
 from snncore.spec import Problem as SpecProblem
 
 
@@ -29,6 +33,8 @@ class PlannedPoint:
     preset: str | None
     spec: dict[str, Any]
     """Resolved."""
+    needs: list[str]
+    """Jobs that have to succeed first."""
     warnings: list[str]
 
 
@@ -37,10 +43,12 @@ class Plan:
     """All that a sweep is made from."""
 
     request: SweepSubmission
+    needed: list[NeededJob]
+    """What the presets of the points need, each before who needs it."""
     points: list[PlannedPoint]
 
 
-def read_sweep(body: Mapping[str, Any], settings: Settings) -> Plan:
+def read_sweep(body: Mapping[str, Any], settings: Settings, database: Database) -> Plan:
     """The sweep that a body describes; 422 with every problem found."""
     try:
         request = SweepSubmission.model_validate(body)
@@ -49,20 +57,35 @@ def read_sweep(body: Mapping[str, Any], settings: Settings) -> Plan:
     if problems := list(misuse(request)):
         raise refusal(problems)
     n_jobs = size(request) * len(request.seeds)
+    _demand_few(n_jobs, settings)
+    provider = Provider(database)
+    points = _planned(request, settings, provider)
+    needed = provider.behind(job_id for point in points for job_id in point.needs)
+    _demand_few(n_jobs + len(needed), settings)
+    _demand_affordable(needed, settings)
+    return Plan(request, needed, points)
+
+
+def _demand_few(n_jobs: int, settings: Settings) -> None:
     if n_jobs > settings.max_sweep_jobs:
-        msg = (
-            f"{n_jobs} jobs are over the limit max_sweep_jobs = {settings.max_sweep_jobs}; "
-            "take fewer values, points or seeds"
-        )
+        limit = f"max_sweep_jobs = {settings.max_sweep_jobs}"
+        msg = f"{n_jobs} jobs are over the limit {limit}; take fewer values, points or seeds"
         raise invalid(["grid"], msg, "limit_exceeded", "limit_exceeded")
-    return Plan(request, _planned(request, settings))
+
+
+def _demand_affordable(needed: list[NeededJob], settings: Settings) -> None:
+    """The jobs that presets need have the limits of all others."""
+    for job in needed:
+        for problem in _too_large(job.spec, settings):
+            msg = f"the preset {job.preset}, which is needed, is too large: {problem.msg}"
+            raise invalid(["preset"], msg, "limit_exceeded", "limit_exceeded")
 
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
     """What the spec of a point starts from, and what is wrong with that by itself."""
 
-    preset: str | None
+    preset: Preset | None
     document: dict[str, Any]
     problems: frozenset[SpecProblem] = frozenset()
 
@@ -115,36 +138,51 @@ def _shared(path: tuple[str, ...], loc: tuple[str | int, ...]) -> int:
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(path, loc, strict=False)))
 
 
-def _planned(request: SweepSubmission, settings: Settings) -> list[PlannedPoint]:
+def _planned(request: SweepSubmission, settings: Settings, provider: Provider) -> list[PlannedPoint]:
     points = expand(request)
-    origins = _origins(request, points)
+    origins = _origins(request, points, provider)
     findings = _Findings(request)
     planned: dict[str, PlannedPoint] = {}
     for position, point in enumerate(points):
         values = values_of(point)
         origin = origins[values.get(PRESET, request.preset)]
-        try:
-            spec = parse_job_spec(deep_merge(origin.document, changes_of(point)))
-        except SpecError as error:
-            for problem in error.problems:
-                findings.blame(problem, point, origin)
+        document = deep_merge(origin.document, changes_of(point))
+        spec, problems = _parsed(document, origin.preset, provider)
+        for problem in problems:
+            findings.blame(problem, point, origin)
+        if spec is None:
             continue
         for problem in _too_large(spec, settings):
             findings.blame(problem, point, origin)
         resolved = spec.model_dump(mode="json")
-        identity = json.dumps([origin.preset, resolved], sort_keys=True)
+        preset = None if origin.preset is None else origin.preset.name
+        identity = json.dumps([preset, resolved], sort_keys=True)
         if identity in planned:
             msg = f"resolves to the same job as the point with {describe(planned[identity].values)}"
             findings.blame(SpecProblem((), msg, "duplicate"), point, origin)
-        planned.setdefault(identity, PlannedPoint(position, values, origin.preset, resolved, warnings_about(spec)))
+        fit = PlannedPoint(position, values, preset, resolved, needed_jobs(spec), warnings_about(spec))
+        planned.setdefault(identity, fit)
     findings.refuse()
     return list(planned.values())
 
 
-def _origins(request: SweepSubmission, points: list[Point]) -> dict[str | None, _Origin]:
+def _parsed(
+    document: dict[str, Any], preset: Preset | None, provider: Provider
+) -> tuple[JobSpec | None, list[SpecProblem]]:
+    """The job of a document, if there is nothing wrong with it, and what is."""
+    document, unfit = provider.complete(document, preset)
+    try:
+        spec = parse_job_spec(document)
+    except SpecError as error:
+        # The network of a job that does not fit is not the client's to fill in.
+        return None, unfit + [problem for problem in error.problems if not (unfit and problem.loc == NETWORK)]
+    return (None if unfit else spec), unfit
+
+
+def _origins(request: SweepSubmission, points: list[Point], provider: Provider) -> dict[str | None, _Origin]:
     """What the points start from, by preset (None: the spec)."""
     if request.spec is not None:
-        return {None: _origin(None, request.spec)}
+        return {None: _origin(None, request.spec, provider)}
     named: dict[tuple[str | int, ...], Any] = {} if request.preset is None else {("preset",): request.preset}
     named |= {choice.loc: choice.value for point in points for choice in point if choice.key == PRESET}
     origins: dict[str | None, _Origin] = {}
@@ -158,18 +196,15 @@ def _origins(request: SweepSubmission, points: list[Point]) -> dict[str | None, 
             except Problem as problem:
                 problems += problem.errors or []
             else:
-                origins[name] = _origin(preset.name, deep_merge(preset.spec, request.overrides))
+                origins[name] = _origin(preset, deep_merge(preset.spec, request.overrides), provider)
     if problems:
         raise refusal(problems)
     return origins
 
 
-def _origin(preset: str | None, document: dict[str, Any]) -> _Origin:
-    try:
-        parse_job_spec(document)
-    except SpecError as error:
-        return _Origin(preset, document, frozenset(error.problems))
-    return _Origin(preset, document)
+def _origin(preset: Preset | None, document: dict[str, Any], provider: Provider) -> _Origin:
+    _, problems = _parsed(document, preset, provider)
+    return _Origin(preset, document, frozenset(problems))
 
 
 def _too_large(spec: JobSpec, settings: Settings) -> Iterator[SpecProblem]:

@@ -12,9 +12,15 @@ from snncore.streams import stream
 def load(dataset: spec.ExponentialVectors, seed: int) -> Splits:
     """Each split from a stream of its own, so that the size of one does not move another."""
 
-    def draw(split: str, n: int) -> Samples:
-        drawn = stream(seed, f"samples/{split}").exponential(dataset.mean, (n, dataset.n_features))
+    sizes = spec.split_sizes(dataset)
+
+    def draw(split: str, *where: int) -> Samples:
+        drawn = stream(seed, f"samples/{split}", *where).exponential(dataset.mean, (sizes[split], dataset.n_features))
         return Samples(drawn.astype(np.float32), None)
 
-    sizes = spec.split_sizes(dataset)
-    return Splits(*(draw(split, sizes[split]) for split in ("train", "validation", "test")))
+    return Splits(
+        train=draw("train"),
+        validation=draw("validation"),
+        test=draw("test"),
+        fresh=(lambda epoch: draw("train", epoch)) if dataset.fresh else None,
+    )

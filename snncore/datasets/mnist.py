@@ -35,12 +35,12 @@ SOURCE = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 
 def load(dataset: spec.MNIST) -> Splits:
     """The validation set is the end of the training set; pixels stay bytes until a batch needs them."""
-    train = _samples("train")
+    train = _samples("train", dataset.pooling)
     n = len(train)
     return Splits(
         train=train[: dataset.n_train],
         validation=train[n - dataset.n_validation :],
-        test=_samples("t10k")[: dataset.n_test],
+        test=_samples("t10k", dataset.pooling)[: dataset.n_test],
     )
 
 
@@ -56,9 +56,18 @@ def cache_folder() -> Path:
     return Path(os.environ.get("SPIKESMITH_CACHE") or pooch.os_cache("spikesmith"))
 
 
-def _samples(part: str) -> Samples:
+def _samples(part: str, pooling: int) -> Samples:
     images, labels = _idx(f"{part}-images-idx3-ubyte"), _idx(f"{part}-labels-idx1-ubyte")
-    return Samples(images.reshape(len(images), -1), labels.astype(np.int64), scale=1 / 255)
+    pooled = images if pooling == 1 else averaged(images, pooling)
+    return Samples(pooled.reshape(len(pooled), -1), labels.astype(np.int64), scale=1 / 255)
+
+
+def averaged(images: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
+    """Images `[n, H, W]` with each block of `side` x `side` pixels as one, their mean: `[n, H / side, W / side]`."""
+    n, height, width = images.shape
+    blocks = images.reshape(n, height // side, side, width // side, side)
+    means: NDArray[np.float32] = blocks.mean(axis=(2, 4), dtype=np.float32)
+    return means
 
 
 def _idx(name: str) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """`x` `[n, F]` as it is stored, to be multiplied by `scale`; `y` `[n]` the classes, or None."""
+    """`x` `[n, F]` as it is stored, to be multiplied by `scale`; `y` `[n]` the classes, or `[n, S]` a class for each
+    frame (-1: none), or None."""
 
     x: NDArray[np.float32] | NDArray[np.uint8]
     y: NDArray[np.int64] | None
@@ -30,3 +32,9 @@ class Splits:
     train: Samples
     validation: Samples
     test: Samples
+    fresh: Callable[[int], Samples] | None = None
+    """Training samples for an epoch, where each has its own."""
+
+    def train_in(self, epoch: int) -> Samples:
+        """The training samples of an epoch."""
+        return self.train if self.fresh is None else self.fresh(epoch)

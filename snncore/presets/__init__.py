@@ -1,11 +1,15 @@
 """The experiments of the literature as data: one YAML file each, with its source and its published numbers.
 
-A preset `renner/softmax-exp-4` lives in `renner/softmax-exp-4.yaml` beside this file. Imports no torch.
+A preset `renner/softmax-exp-4` lives in `renner/softmax-exp-4.yaml` beside this file. A file may extend another: its
+spec is merged into the other's, part by part. `quick` makes a second preset `NAME@quick`, a variant of a few minutes;
+what it needs are quick variants too. Imports no torch.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -13,7 +17,10 @@ from typing import Any
 
 import yaml
 
-from snncore.spec import JobSpec, parse_job_spec
+from snncore.spec import JobSpec, deep_merge, embeddable, parse_job_spec
+
+QUICK = "@quick"
+EMBEDDED_JOB = "architecture.embedded.job"
 
 
 class UnknownPreset(KeyError):
@@ -40,24 +47,71 @@ class Preset:
     source: str
     expected_minutes: float
     spec: dict[str, Any]
+    """Where the preset needs another job, without `architecture.embedded.job` and what follows from that job."""
     published: Published | None = None
     ceiling: Published | None = None
+    needs: Mapping[str, str] = field(default_factory=dict)
+    """Places in the spec (dotted) that take the id of a job of the preset that is named."""
 
     def parse(self) -> JobSpec:
+        """The job. Raises `SpecError` where the preset needs another job first."""
         return parse_job_spec(self.spec)
 
 
 @cache
 def _all() -> dict[str, Preset]:
-    presets = {}
-    for name, file in _walk(files(__name__), ""):
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        for key in ("published", "ceiling"):
-            if key in content:
-                content[key] = Published(**content[key])
-        content["spec"] = parse_job_spec(content["spec"]).model_dump(mode="json")
-        presets[name] = Preset(name=name, **content)
-    return dict(sorted(presets.items()))
+    files_by_name = {
+        name: yaml.safe_load(file.read_text(encoding="utf-8")) for name, file in _walk(files(__name__), "")
+    }
+    made: dict[str, Preset] = {}
+
+    def make(name: str) -> Preset:
+        if name not in made:
+            content = _content(name, files_by_name)
+            needs = content.get("needs", {})
+            made[name] = _preset(name, content, {path: make(needed) for path, needed in needs.items()})
+        return made[name]
+
+    for name, content in files_by_name.items():
+        make(name)
+        if "quick" in content:
+            make(f"{name}{QUICK}")
+    return dict(sorted(made.items()))
+
+
+def _content(name: str, files_by_name: Mapping[str, Any]) -> dict[str, Any]:
+    """What a preset's file says: on top of the preset that it `extends`, and with its `quick` part for a quick one."""
+    own = dict(files_by_name[name.removesuffix(QUICK)])
+    quick = own.pop("quick", {})
+    if (base := own.pop("extends", None)) is not None:
+        inherited = _content(base, files_by_name)
+        own["spec"] = deep_merge(inherited["spec"], own.get("spec", {}))
+        if "needs" in inherited and "needs" not in own:
+            own["needs"] = inherited["needs"]
+    if name.endswith(QUICK):
+        own["title"] = f"{own['title']}, quick"
+        own["expected_minutes"] = quick["expected_minutes"]
+        own["spec"] = deep_merge(own["spec"], quick.get("spec", {}))
+        own["needs"] = {path: f"{needed}{QUICK}" for path, needed in own.get("needs", {}).items()}
+    return own
+
+
+def _preset(name: str, content: dict[str, Any], needed: Mapping[str, Preset]) -> Preset:
+    """The preset with its spec resolved; a stand-in for each job that it needs is taken out again."""
+    document = copy.deepcopy(content["spec"])
+    for path, preset in needed.items():
+        if path != EMBEDDED_JOB:
+            raise ValueError(f"preset {name}: a job can stand at {EMBEDDED_JOB} only, not at {path}")
+        network = embeddable(preset.parse()).model_dump(mode="json")
+        document["architecture"]["embedded"] |= {"job": "stand-in", "network": network}
+    spec = parse_job_spec(document).model_dump(mode="json")
+    if needed:
+        for key in ("job", "network"):
+            del spec["architecture"]["embedded"][key]
+    for key in ("published", "ceiling"):
+        if key in content:
+            content[key] = Published(**content[key])
+    return Preset(name=name, **{**content, "spec": spec})
 
 
 def _walk(folder: Traversable, prefix: str) -> list[tuple[str, Traversable]]:

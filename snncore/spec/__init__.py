@@ -5,6 +5,8 @@ from snncore.spec.architecture import (
     Connection,
     ConstantDelay,
     Delay,
+    Embedded,
+    EmbeddedNetwork,
     FeedForward,
     LeakyReadout,
     NormalWeights,
@@ -16,15 +18,27 @@ from snncore.spec.architecture import (
     UniformWeights,
     Weights,
 )
-from snncore.spec.dataset import MNIST, Dataset, Digits, ExponentialVectors, n_classes, n_features, split_sizes
+from snncore.spec.dataset import (
+    MNIST,
+    Dataset,
+    Digits,
+    ExponentialVectors,
+    StoreRecall,
+    n_classes,
+    n_features,
+    split_sizes,
+)
+from snncore.spec.embedding import embeddable, needed_jobs
 from snncore.spec.encoding import Direct, Encoding, Poisson
 from snncore.spec.errors import Location, Problem, SpecError, problems_of
 from snncore.spec.estimate import Estimate, estimate, layer_shapes, n_inputs, useful_threads
 from snncore.spec.job import JobSpec, deep_merge, parse_job_spec
+from snncore.spec.matrices import WeightMatrix, most_synapses, rewired_matrices, weight_matrices
 from snncore.spec.neuron import ALIF, LIF, Mixed, Neuron, Population, Surrogate, form_of, split_layer
 from snncore.spec.recording import Recording, RecordNothing, RecordSpikes
+from snncore.spec.rewiring import DaleSigns, DeepR, RandomSigns, Signs
 from snncore.spec.rules import warnings_about
-from snncore.spec.task import Classification, Softmax, Task
+from snncore.spec.task import Borders, Classification, KWinners, Recall, Softmax, Task
 from snncore.spec.training import (
     BPTT,
     Adam,
@@ -47,22 +61,28 @@ __all__ = [
     "Adam",
     "Architecture",
     "Backward",
+    "Borders",
     "CheckpointedBackward",
     "Classification",
     "Connection",
     "ConstantDelay",
     "ConstantRate",
     "CosineDecay",
+    "DaleSigns",
     "Dataset",
+    "DeepR",
     "Delay",
     "Digits",
     "Direct",
+    "Embedded",
+    "EmbeddedNetwork",
     "Encoding",
     "Estimate",
     "ExponentialVectors",
     "FeedForward",
     "FullBackward",
     "JobSpec",
+    "KWinners",
     "LeakyReadout",
     "Location",
     "Mixed",
@@ -71,35 +91,45 @@ __all__ = [
     "Poisson",
     "Population",
     "Problem",
+    "RandomSigns",
     "RateRegulariser",
     "Readout",
+    "Recall",
     "RecordNothing",
     "RecordSpikes",
     "Recording",
     "Recurrence",
     "Recurrent",
+    "Signs",
     "Softmax",
     "SpecError",
     "SpikeCountReadout",
     "StepDecay",
+    "StoreRecall",
     "Surrogate",
     "Task",
     "Training",
     "TruncatedBackward",
     "UniformDelay",
     "UniformWeights",
+    "WeightMatrix",
     "Weights",
     "deep_merge",
+    "embeddable",
     "estimate",
     "form_of",
     "layer_shapes",
+    "most_synapses",
     "n_classes",
     "n_features",
     "n_inputs",
+    "needed_jobs",
     "parse_job_spec",
     "problems_of",
+    "rewired_matrices",
     "split_layer",
     "split_sizes",
     "useful_threads",
     "warnings_about",
+    "weight_matrices",
 ]

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from snncore.spec.base import NonNegativeMs, Part, PositiveMs, UnitCount
+from snncore.spec.neuron import Neuron
 
 DelaySteps = Annotated[int, Field(ge=0, le=1_000)]
 
@@ -80,17 +81,24 @@ class Recurrence(Part):
 class LeakyReadout(Part):
     """Linear units that low-pass their input and never spike; a value for each class or output.
 
-    y[t] = decay * y[t-1] + (1 - decay) * (W z[t]) + bias, read at the last step or averaged over a window.
+    y[t] = decay * y[t-1] + (1 - decay) * (W z[t]) + bias, read at the last step, or averaged over a window or each
+    frame.
     """
 
     kind: Literal["leaky"]
     tau_ms: PositiveMs = 20.0
-    reduction: Literal["last", "mean"] = "last"
+    reduction: Literal["last", "mean", "mean_by_frame"] = Field(
+        default="last", description="'mean_by_frame' gives an output for each frame of the encoding."
+    )
     window_ms: PositiveMs | None = Field(
         default=None, description="The last part of the presentation, for 'mean'; all of it when absent."
     )
     bias: bool = True
     weights: Weights = NormalWeights(kind="normal")
+
+    @property
+    def by_frame(self) -> bool:
+        return self.reduction == "mean_by_frame"
 
 
 class SpikeCountReadout(Part):
@@ -98,16 +106,47 @@ class SpikeCountReadout(Part):
 
     kind: Literal["spike_count"]
     group_size: UnitCount = 1
-    warmup_ms: NonNegativeMs = Field(default=0.0, description="Spikes before this moment do not count.")
+    warmup_ms: NonNegativeMs = Field(
+        default=0.0, description="Spikes before this moment, of the presentation or of each frame, do not count."
+    )
+    by_frame: bool = Field(default=False, description="Whether each frame of the encoding is counted apart.")
     recurrent: bool = Field(
         default=False,
         description="Whether the output neurons are members of the recurrent population (recurrent architecture "
-        "only), or a spiking layer after it.",
+        "only; that of the embedded network, where there is one), or a spiking layer after it.",
     )
     weights: Weights = NormalWeights(kind="normal")
 
 
 Readout = Annotated[LeakyReadout | SpikeCountReadout, Field(discriminator="kind")]
+
+
+class EmbeddedNetwork(Part):
+    """A trained recurrent population as another network takes it in: its sizes, neurons, delays, and the seed of
+    these."""
+
+    n_inputs: UnitCount = Field(description="Its input neurons.")
+    n_hidden: UnitCount
+    n_outputs: UnitCount
+    group_size: UnitCount = Field(description="Neurons an output; the outputs are the last of the population.")
+    neuron: Neuron
+    input: Connection
+    recurrence: Recurrence
+    dt_ms: float = Field(ge=1e-9, le=1e4)
+    seed: int = Field(ge=0, lt=2**63)
+
+
+class Embedded(Part):
+    """The network of a finished job as a frozen module behind the recurrent population.
+
+    Trainable all-to-all synapses lead to spiking neurons in the place of its input, which have its neuron's constants
+    and no recurrence; from there on its weights are those of the job's best checkpoint, and stay as they are. Gradients
+    pass through it (Renner 2020, section 4.2).
+    """
+
+    job: str = Field(pattern=r"^[A-Za-z0-9_-]{1,40}$", description="The job whose network it is.")
+    network: EmbeddedNetwork = Field(description="What that job trained; the service fills it in.")
+    connection: Connection = Field(default=Connection(), description="From the population to its input neurons.")
 
 
 class Recurrent(Part):
@@ -117,6 +156,7 @@ class Recurrent(Part):
     n_hidden: UnitCount
     input: Connection = Connection()
     recurrence: Recurrence = Recurrence()
+    embedded: Embedded | None = Field(default=None, description="A trained network between population and readout.")
     readout: Readout
 
 

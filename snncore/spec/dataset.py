@@ -25,6 +25,7 @@ class MNIST(Part):
     n_train: int = Field(default=55_000, ge=1, le=60_000, description="The first so many training images.")
     n_validation: int = Field(default=5_000, ge=0, le=59_999, description="The last so many training images.")
     n_test: int = Field(default=10_000, ge=1, le=10_000, description="The first so many test images.")
+    pooling: Literal[1, 2, 4, 7] = Field(default=1, description="Blocks of so many pixels squared are averaged to one.")
 
 
 class ExponentialVectors(Part):
@@ -36,28 +37,56 @@ class ExponentialVectors(Part):
     n_train: int = Field(default=10_000, ge=1, le=10_000_000)
     n_validation: int = Field(default=1_000, ge=0, le=1_000_000)
     n_test: int = Field(default=1_000, ge=1, le=1_000_000)
+    fresh: bool = Field(default=False, description="Whether the training samples are drawn anew for every epoch.")
 
 
-Dataset = Annotated[Digits | MNIST | ExponentialVectors, Field(discriminator="kind")]
+class StoreRecall(Part):
+    """Sequences of slots to remember values in (Bellec et al. 2018; Renner 2020, section 4.2).
+
+    A slot shows one of `n_values` values, drawn anew in each. With `command_probability` it carries a command as well,
+    by turns store and recall; no value is shown at a recall, and the slot after a store carries no command. A sequence
+    ends with no store open and holds one recall at least. The features are a frame for each slot: the values one-hot,
+    then store, then recall. To be answered at each recall: the value of the last store.
+    """
+
+    kind: Literal["store_recall"]
+    n_values: int = Field(ge=2, le=1_000)
+    n_slots: int = Field(default=12, ge=3, le=1_000)
+    command_probability: float = Field(default=1 / 6, gt=0, lt=1)
+    n_train: int = Field(default=1_280, ge=1, le=10_000_000)
+    n_validation: int = Field(default=128, ge=0, le=1_000_000)
+    n_test: int = Field(default=1_280, ge=1, le=1_000_000)
+    fresh: bool = Field(default=True, description="Whether the training sequences are drawn anew for every epoch.")
 
 
-def n_features(dataset: Digits | MNIST | ExponentialVectors) -> int:
+Dataset = Annotated[Digits | MNIST | ExponentialVectors | StoreRecall, Field(discriminator="kind")]
+
+
+def n_features(dataset: Dataset) -> int:
     """Numbers a sample."""
     match dataset:
         case Digits():
             return 64
         case MNIST():
-            return 784
+            return (28 // dataset.pooling) ** 2
         case ExponentialVectors():
             return dataset.n_features
+        case StoreRecall():
+            return dataset.n_slots * (dataset.n_values + 2)
 
 
-def n_classes(dataset: Digits | MNIST | ExponentialVectors) -> int | None:
+def n_classes(dataset: Dataset) -> int | None:
     """Classes of the labels, or None where samples have none."""
-    return None if isinstance(dataset, ExponentialVectors) else 10
+    match dataset:
+        case ExponentialVectors():
+            return None
+        case StoreRecall():
+            return dataset.n_values
+        case _:
+            return 10
 
 
-def split_sizes(dataset: Digits | MNIST | ExponentialVectors) -> dict[str, int]:
+def split_sizes(dataset: Dataset) -> dict[str, int]:
     """Samples of each split."""
     if isinstance(dataset, Digits):
         n_test = round(1_797 * dataset.test_fraction)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from snncore.spec.architecture import Recurrent, SpikeCountReadout
 from snncore.spec.dataset import n_features, split_sizes
 from snncore.spec.encoding import Poisson
-from snncore.spec.job import JobSpec
-from snncore.spec.neuron import ALIF, split_layer
+from snncore.spec.neuron import ALIF, Neuron, split_layer
 from snncore.spec.training import CheckpointedBackward, TruncatedBackward
+
+if TYPE_CHECKING:
+    from snncore.spec.job import JobSpec
 
 FLOATS_A_CELL_STEP = 5
 """What the reference loop holds for one neuron, sample and time step, between 4.2 and 6.2 by the kind of reset:
@@ -22,6 +25,7 @@ FUSED_FLOATS_A_WEIGHT = 4  # the weights by sender and by receiver, a tile of th
 FUSED_FLOATS_A_CELL = 10  # states, adjoints, sums and their gradients: for a neuron and a sample, whatever the time
 FUSED_MARK_STEPS = 32  # adaptation and refractory counters are kept at every so many steps
 FUSED_PADDING = 16
+FUSED_DENSE_COPIES = 2  # spikes as numbers and their gradient, where what is read is more than one sum over time
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,8 @@ class LayerShape:
     n_neurons: int
     synapses: int
     parameters: int
-    spiking: bool
+    neuron: Neuron | None
+    """None: a leaky layer, which does not spike."""
 
 
 def layer_shapes(spec: JobSpec) -> list[LayerShape]:
@@ -55,29 +60,34 @@ def layer_shapes(spec: JobSpec) -> list[LayerShape]:
     width = n_inputs(spec)
     shapes = []
     if isinstance(architecture, Recurrent):
-        inside = n_out if isinstance(readout, SpikeCountReadout) and readout.recurrent else 0
-        n = architecture.n_hidden + inside
+        embedded = architecture.embedded
+        inside = isinstance(readout, SpikeCountReadout) and readout.recurrent
+        n = architecture.n_hidden + (n_out if inside and embedded is None else 0)
         recurrent = n * n - (0 if architecture.recurrence.autapses else n)
-        shapes.append(LayerShape(n, width * n + n * n, width * n + recurrent, spiking=True))
+        shapes.append(LayerShape(n, width * n + n * n, width * n + recurrent, spec.neuron))
+        width = n
+        if embedded is not None:
+            before, n = embedded.network.n_inputs, embedded.network.n_hidden + n_out
+            shapes.append(LayerShape(before, width * before, width * before, embedded.network.neuron))
+            shapes.append(LayerShape(n, before * n + n * n, 0, embedded.network.neuron))
         if inside:
             return shapes
-        width = n
     else:
         for n in architecture.layers:
-            shapes.append(LayerShape(n, width * n, width * n, spiking=True))
+            shapes.append(LayerShape(n, width * n, width * n, spec.neuron))
             width = n
     if isinstance(readout, SpikeCountReadout):
-        shapes.append(LayerShape(n_out, width * n_out, width * n_out, spiking=True))
+        shapes.append(LayerShape(n_out, width * n_out, width * n_out, spec.neuron))
     else:
         bias = n_out if readout.bias else 0
-        shapes.append(LayerShape(n_out, width * n_out, width * n_out + bias, spiking=False))
+        shapes.append(LayerShape(n_out, width * n_out, width * n_out + bias, None))
     return shapes
 
 
 def n_inputs(spec: JobSpec) -> int:
     """Input neurons of the network."""
     group = spec.encoding.group_size if isinstance(spec.encoding, Poisson) else 1
-    return n_features(spec.dataset) * group
+    return n_features(spec.dataset) // spec.encoding.frames * group
 
 
 REFERENCE_STEP_WORTH_A_THREAD = 10_000_000
@@ -112,12 +122,17 @@ def fused_bytes(spec: JobSpec, shapes: list[LayerShape], bytes_a_float: int) -> 
     def bits(n: int) -> int:
         return n_time * batch * -(-n // 64) * 8
 
-    total = 2 * bits(n_inputs(spec)) if isinstance(spec.encoding, Poisson) else batch * n_inputs(spec) * bytes_a_float
+    if isinstance(spec.encoding, Poisson):
+        total = 2 * bits(n_inputs(spec))
+    else:
+        total = batch * n_inputs(spec) * bytes_a_float * (1 if spec.encoding.frames == 1 else n_time)
+    if spec.architecture.readout.by_frame:
+        total += FUSED_DENSE_COPIES * n_time * batch * shapes[-1 if shapes[-1].neuron else -2].n_neurons * bytes_a_float
     for shape in shapes:
         total += FUSED_FLOATS_A_WEIGHT * shape.synapses * bytes_a_float
-        if not shape.spiking:
+        if shape.neuron is None:
             continue
-        members = list(split_layer(spec.neuron, shape.n_neurons))
+        members = list(split_layer(shape.neuron, shape.n_neurons))
         cells = batch * -(-shape.n_neurons // FUSED_PADDING) * FUSED_PADDING
         marks = -(-chunk // FUSED_MARK_STEPS)
         adapting = any(n and isinstance(neuron, ALIF) for n, neuron in members)
@@ -141,9 +156,9 @@ def estimate(spec: JobSpec) -> Estimate:
     parameters = sum(shape.parameters for shape in shapes)
 
     def floats(shape: LayerShape) -> int:
-        if not shape.spiking:
+        if shape.neuron is None:
             return 3 * shape.n_neurons
-        adapting = sum(n for n, neuron in split_layer(spec.neuron, shape.n_neurons) if isinstance(neuron, ALIF))
+        adapting = sum(n for n, neuron in split_layer(shape.neuron, shape.n_neurons) if isinstance(neuron, ALIF))
         return FLOATS_A_CELL_STEP * shape.n_neurons + (FLOATS_OF_ADAPTATION * shape.n_neurons if adapting else 0)
 
     if spec.training.engine == "reference":

@@ -15,7 +15,7 @@ from snncore.spec.errors import SpecError, inconsistent, problems_of
 from snncore.spec.neuron import Neuron
 from snncore.spec.recording import Recording, RecordSpikes
 from snncore.spec.rules import broken_rules
-from snncore.spec.task import Softmax, Task
+from snncore.spec.task import KWinners, Softmax, Task
 from snncore.spec.training import Training
 
 
@@ -55,7 +55,7 @@ class JobSpec(Part):
     @property
     def n_outputs(self) -> int:
         """Outputs that the task needs."""
-        if isinstance(self.task, Softmax):
+        if isinstance(self.task, Softmax | KWinners):
             return self.task.n_outputs
         return n_classes(self.dataset) or 0
 

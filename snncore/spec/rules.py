@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from snncore.spec.architecture import ConstantDelay, LeakyReadout, Recurrent, SpikeCountReadout, UniformDelay
-from snncore.spec.dataset import MNIST, Digits, n_classes, n_features, split_sizes
+from snncore.spec.dataset import MNIST, Digits, StoreRecall, n_classes, n_features, split_sizes
 from snncore.spec.encoding import Poisson
 from snncore.spec.errors import Location, Problem
+from snncore.spec.matrices import most_synapses, rewired_matrices, weight_matrices
 from snncore.spec.neuron import ALIF, LIF, SHARED_IN_A_LAYER, Mixed
-from snncore.spec.task import Classification, Softmax
+from snncore.spec.task import Borders, Classification, KWinners, Recall, Softmax
 from snncore.spec.training import CheckpointedBackward, CosineDecay
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def broken_rules(spec: JobSpec) -> list[Problem]:
     """Everything about `spec` that cannot work, at once."""
     return [
         Problem(loc, msg, "inconsistent")
-        for rule in (_time_axis, _dataset, _task, _neuron, _delays, _readout, _training, _engine)
+        for rule in (_time_axis, _dataset, _task, _neuron, _delays, _readout, _embedded, _training, _rewiring, _engine)
         for loc, msg in rule(spec)
     ]
 
@@ -43,6 +44,18 @@ def _time_axis(spec: JobSpec) -> _Broken:
             ("encoding", "duration_ms"),
             f"makes {steps:.0f} time steps, more than {LONGEST_RUN_STEPS}; shorten it or take a larger dt_ms",
         )
+    elif steps >= 1 and encoding.n_steps % encoding.frames:
+        yield (
+            ("encoding", "frames"),
+            f"each frame must be shown for a whole number of time steps, and {encoding.n_steps} steps make no "
+            f"{encoding.frames} equal frames",
+        )
+    if n_features(spec.dataset) % encoding.frames:
+        yield (
+            ("encoding", "frames"),
+            f"the {n_features(spec.dataset)} features of the dataset {spec.dataset.kind!r} make no {encoding.frames} "
+            "equal frames",
+        )
 
 
 def _dataset(spec: JobSpec) -> _Broken:
@@ -60,13 +73,56 @@ def _dataset(spec: JobSpec) -> _Broken:
                 ("dataset", "n_validation"),
                 "n_train + n_validation must not exceed the 60,000 training images",
             )
+        case StoreRecall() if spec.encoding.frames != dataset.n_slots:
+            yield ("encoding", "frames"), f"must be dataset.n_slots = {dataset.n_slots}: a frame for each slot"
 
 
 def _task(spec: JobSpec) -> _Broken:
-    task, features = spec.task, n_features(spec.dataset)
+    task, features = spec.task, n_features(spec.dataset) // spec.encoding.frames
     match task:
         case Classification() if n_classes(spec.dataset) is None:
             yield ("task", "kind"), f"classification needs a dataset with classes; {spec.dataset.kind!r} has none"
+        case Classification() if isinstance(spec.dataset, StoreRecall):
+            yield (
+                ("task", "kind"),
+                "the dataset 'store_recall' has a class in every recall slot; take the task 'recall'",
+            )
+        case Recall() if not isinstance(spec.dataset, StoreRecall):
+            yield (
+                ("task", "kind"),
+                f"'recall' needs the dataset 'store_recall', with a class for single frames; not {spec.dataset.kind!r}",
+            )
+    if isinstance(task, Recall) != spec.architecture.readout.by_frame:
+        field = "by_frame" if isinstance(spec.architecture.readout, SpikeCountReadout) else "reduction"
+        wanted = "the task 'recall' wants" if isinstance(task, Recall) else "only the task 'recall' can use"
+        yield (
+            ("architecture", "readout", field),
+            f"{wanted} an output for each frame: readout 'spike_count' with by_frame, or 'leaky' with 'mean_by_frame'",
+        )
+    if isinstance(task, Classification | Recall):
+        if task.loss in ("rate_mse", "borders") and isinstance(spec.architecture.readout, LeakyReadout):
+            yield ("task", "loss"), f"{task.loss!r} compares firing rates; take the readout 'spike_count'"
+        if task.loss != "rate_mse" and task.rate_scale_hz != Classification(kind="classification").rate_scale_hz:
+            yield ("task", "rate_scale_hz"), "has an effect with the loss 'rate_mse' only"
+        if task.loss != "borders" and task.borders != Borders():
+            yield ("task", "borders"), "has an effect with the loss 'borders' only"
+    borders = None if isinstance(task, Softmax) else task.borders
+    if borders is not None and borders.zero_hz >= borders.one_hz:
+        yield ("task", "borders", "zero_hz"), f"must lie below one_hz = {borders.one_hz:g}"
+    match task:
+        case KWinners():
+            if task.k >= task.n_outputs:
+                yield ("task", "k"), f"must be fewer than n_outputs = {task.n_outputs}"
+            if task.n_outputs != features:
+                yield (
+                    ("task", "n_outputs"),
+                    f"must be the number of features, and the dataset {spec.dataset.kind!r} has {features}",
+                )
+            if isinstance(spec.architecture.readout, LeakyReadout):
+                yield (
+                    ("architecture", "readout", "kind"),
+                    "the task 'k_winners' compares firing rates; take the readout 'spike_count'",
+                )
         case Softmax():
             needed = {"identity": task.n_outputs, "difference": 2 * task.n_outputs}.get(task.mapping, features)
             if needed != features:
@@ -112,6 +168,8 @@ def _delays(spec: JobSpec) -> _Broken:
                 ("architecture", "recurrence", "delay", field),
                 "a recurrent delay is at least 1 step: a spike cannot arrive in the step that it is fired in",
             )
+        if architecture.embedded is not None:
+            delays["architecture", "embedded", "connection", "delay"] = architecture.embedded.connection.delay
     else:
         delays["architecture", "connection", "delay"] = architecture.connection.delay
     for loc, delay in delays.items():
@@ -131,12 +189,41 @@ def _readout(spec: JobSpec) -> _Broken:
             if readout.window_ms is not None and readout.window_ms > duration:
                 yield (*loc, "window_ms"), f"must not exceed encoding.duration_ms = {duration:g}"
         case SpikeCountReadout() as readout:
-            if readout.warmup_ms > duration - spec.encoding.dt_ms:
-                yield (*loc, "warmup_ms"), f"must end before the presentation, encoding.duration_ms = {duration:g}"
+            counted_ms = duration / spec.encoding.frames if readout.by_frame else duration
+            if readout.warmup_ms > counted_ms - spec.encoding.dt_ms:
+                whole = "each frame" if readout.by_frame else "the presentation, encoding.duration_ms"
+                yield (*loc, "warmup_ms"), f"must end before {whole} = {counted_ms:g}"
             if readout.recurrent and not isinstance(spec.architecture, Recurrent):
                 yield (*loc, "recurrent"), "needs the architecture 'recurrent'"
             if readout.recurrent and readout.weights != SpikeCountReadout(kind="spike_count").weights:
                 yield (*loc, "weights"), "has no effect on recurrent outputs; set architecture.recurrence.weights"
+
+
+def _embedded(spec: JobSpec) -> _Broken:
+    if not isinstance(spec.architecture, Recurrent) or spec.architecture.embedded is None:
+        return
+    loc, network, readout = (
+        ("architecture", "embedded", "network"),
+        spec.architecture.embedded.network,
+        spec.architecture.readout,
+    )
+    if not isinstance(readout, SpikeCountReadout) or not readout.recurrent:
+        yield (
+            ("architecture", "readout"),
+            "what is read are the outputs of the embedded network: readout 'spike_count' with recurrent = true",
+        )
+    elif readout.group_size != network.group_size:
+        yield (
+            ("architecture", "readout", "group_size"),
+            f"must be that of the embedded network, {network.group_size}",
+        )
+    if network.n_outputs != spec.n_outputs:
+        yield (*loc, "n_outputs"), f"the embedded network has {network.n_outputs} outputs, the task {spec.n_outputs}"
+    if network.dt_ms != spec.encoding.dt_ms:
+        yield (
+            ("encoding", "dt_ms"),
+            f"must be the {network.dt_ms:g} ms that the embedded network was trained with",
+        )
 
 
 def _training(spec: JobSpec) -> _Broken:
@@ -152,6 +239,37 @@ def _training(spec: JobSpec) -> _Broken:
         yield (
             ("training", "schedule", "warmup_steps"),
             f"must be fewer than the {spec.n_training_steps} steps of the training",
+        )
+
+
+def _rewiring(spec: JobSpec) -> _Broken:
+    loc, rewiring = ("training", "rewiring"), spec.training.rewiring
+    if rewiring is None:
+        return
+    known = [matrix.name for matrix in weight_matrices(spec)]
+    named: dict[Location, str] = {(*loc, "matrices", i): name for i, name in enumerate(rewiring.matrices or [])}
+    if isinstance(rewiring.connectivity, dict):
+        if named:
+            yield (*loc, "matrices"), "has no effect where connectivity names the matrices; leave it out"
+        named = {(*loc, "connectivity", name): name for name in rewiring.connectivity}
+    for place, name in named.items():
+        if name not in known:
+            yield place, f"is no weight matrix of this network, which has {', '.join(map(repr, known))}"
+    if len(set(named.values())) < len(named):
+        yield (*loc, "matrices"), "names a matrix twice"
+    if rewiring.connectivity == {}:
+        yield (*loc, "connectivity"), "names no matrix"
+    chosen = rewired_matrices(spec)
+    for matrix, share in chosen:
+        if most_synapses([(matrix, share)]) == 0:
+            place = (*loc, "connectivity", *([matrix.name] if isinstance(rewiring.connectivity, dict) else []))
+            yield place, f"leaves none of the {matrix.n_synapses} synapses of {matrix.name!r}"
+    if rewiring.budget == "pooled" and len(chosen) == 1:
+        yield (*loc, "budget"), "has no effect on one matrix; take 'per_matrix', or rewire more than one"
+    if spec.training.optimiser.weight_decay > 0:
+        yield (
+            ("training", "optimiser", "weight_decay"),
+            "must be 0 with rewiring, which shrinks weights by training.rewiring.l1",
         )
 
 

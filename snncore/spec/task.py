@@ -8,14 +8,42 @@ from pydantic import Field
 
 from snncore.spec.base import Part, UnitCount
 
+RateHz = Annotated[float, Field(gt=0, le=1e5)]
 
-class Classification(Part):
+
+class Borders(Part):
+    """Rates that stand for zero and one: up to `zero_hz`, and from `one_hz` on; what lies between costs either.
+
+    The loss of an output is `max(0, rate - zero_hz)` where it should be zero and `max(0, one_hz - rate)` where it
+    should be one (Renner 2020, section 4.3).
+    """
+
+    zero_hz: float = Field(default=20.0, ge=0, le=1e5)
+    one_hz: RateHz = 50.0
+
+
+class _NamesClasses(Part):
+    loss: Literal["cross_entropy", "mse", "rate_mse", "straight_through", "borders"] = Field(
+        default="cross_entropy",
+        description="'cross_entropy' and 'mse' compare the softmax of the outputs with the class and its one-hot code; "
+        "'rate_mse' the output rates over rate_scale_hz with that code; 'straight_through' the winner, with the "
+        "gradient of the softmax, with that code; 'borders' wants the rate of the class high and the others low.",
+    )
+    rate_scale_hz: RateHz = Field(default=200.0, description="The rate that stands for 1 ('rate_mse').")
+    borders: Borders = Field(default=Borders(), description="Of the loss 'borders'.")
+
+
+class Classification(_NamesClasses):
     """Name the class of each sample. The metric is the share of samples whose largest output is their class."""
 
     kind: Literal["classification"]
-    loss: Literal["cross_entropy", "mse"] = Field(
-        default="cross_entropy", description="Of the softmax of the outputs, against the class or its one-hot code."
-    )
+
+
+class Recall(_NamesClasses):
+    """Name the class of each frame that has one, as the recall slots of `store_recall` do. The loss is a mean over
+    these frames, and the metric is the share of them in which the largest output is the class."""
+
+    kind: Literal["recall"]
 
 
 class Softmax(Part):
@@ -33,4 +61,17 @@ class Softmax(Part):
     rate_scale_hz: float = Field(default=200.0, gt=0, le=1e5)
 
 
-Task = Annotated[Classification | Softmax, Field(discriminator="kind")]
+class KWinners(Part):
+    """Output rates that tell the `k` largest inputs from the others (Renner 2020, section 4.3).
+
+    The loss is that of the `borders`, summed over outputs. A sample counts as right if the rates of all winners lie
+    above `borders.zero_hz` and those of all others do not.
+    """
+
+    kind: Literal["k_winners"]
+    n_outputs: UnitCount
+    k: UnitCount
+    borders: Borders = Borders()
+
+
+Task = Annotated[Classification | Recall | Softmax | KWinners, Field(discriminator="kind")]

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from snncore.spec.base import Part
+from snncore.spec.rewiring import DeepR
 
 
 class Adam(Part):
@@ -89,6 +90,7 @@ class BPTT(Part):
         default=None, gt=0, le=1e9, description="Largest norm of the whole gradient; absent: not clipped."
     )
     rate_regulariser: RateRegulariser | None = None
+    rewiring: DeepR | None = Field(default=None, description="kind: deep_r; absent: every synapse exists.")
     engine: Literal["auto", "fused", "reference"] = Field(
         default="auto",
         description="What runs the scan over time: 'fused' is compiled, 'reference' a plain loop under autograd, and "

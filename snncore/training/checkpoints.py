@@ -15,7 +15,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from snncore import spec
-from snncore.errors import CheckpointMismatch
+from snncore.errors import CheckpointMismatch, NetworkUnavailable
 
 FORMAT = "spikesmith-checkpoint/1"
 
@@ -83,6 +83,35 @@ def snapshot_from_bytes(job: spec.JobSpec, data: bytes) -> Snapshot:
         accuracy, loss = position.best
         position.best = accuracy, loss
     return Snapshot(position=position, **groups)
+
+
+def embedded_network(job: spec.JobSpec, networks: Mapping[str, bytes]) -> dict[str, Tensor] | None:
+    """The weights of the network that `job` embeds, from the checkpoints `networks` by job; None if it embeds none.
+
+    Raises `NetworkUnavailable`.
+    """
+    needed = spec.needed_jobs(job)
+    if not needed:
+        return None
+    name = needed[0]
+    assert isinstance(job.architecture, spec.Recurrent)
+    assert job.architecture.embedded is not None
+    if name not in networks:
+        raise NetworkUnavailable(f"architecture.embedded: the network of job {name} was not given")
+    try:
+        metadata, tensors = read_metadata(networks[name]), load(networks[name])
+        trained = spec.parse_job_spec(json.loads(metadata["spec"]))
+        network = spec.embeddable(trained)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise NetworkUnavailable(
+            f"architecture.embedded: the checkpoint of job {name} cannot be used: {error}"
+        ) from error
+    if network != job.architecture.embedded.network:
+        raise NetworkUnavailable(
+            f"architecture.embedded.network: describes another network than job {name} has trained; leave it out, "
+            "the service fills it in"
+        )
+    return {key.removeprefix("network/"): tensor for key, tensor in tensors.items() if key.startswith("network/")}
 
 
 def read_metadata(data: bytes) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,9 @@ from torch import Tensor
 
 from snncore import spec
 from snncore.datasets import Samples
+from snncore.engines import Input
 from snncore.networks import Network
+from snncore.readouts import windows
 from snncore.spikes import SpikeTrain
 from snncore.tasks import Task
 from snncore.training.batches import Batch, ahead, prepare
@@ -25,9 +28,11 @@ class SampleRaster:
 
     layer: str
     sample: int
-    label: int
-    prediction: int
+    label: int | None
+    prediction: int | None
     spikes: NDArray[np.bool_]
+    reading: dict[str, Any] | None
+    """With the spikes of the last layer: what was read of them, see `snncore.events.Raster`."""
 
 
 @dataclass(slots=True)
@@ -64,6 +69,7 @@ def evaluate(
     evaluation = Evaluation()
     parameter = next(network.parameters())
     size = job.training.batch_size
+    seen_windows = [(start * job.encoding.dt_ms, stop * job.encoding.dt_ms) for start, stop in windows(job)]
 
     def prepared(batch: int) -> Batch:
         part = samples[batch * size : (batch + 1) * size]
@@ -74,11 +80,18 @@ def evaluate(
             if interrupted():
                 return None
             first = number * size
-            _present(network, task, batch, evaluation, range(first, min(first + len(batch.x), record)))
+            _present(network, task, batch, evaluation, range(first, min(first + len(batch.x), record)), seen_windows)
     return evaluation
 
 
-def _present(network: Network, task: Task, batch: Batch, evaluation: Evaluation, recorded: range) -> None:
+def _present(
+    network: Network,
+    task: Task,
+    batch: Batch,
+    evaluation: Evaluation,
+    recorded: range,
+    windows_ms: list[tuple[float, float]],
+) -> None:
     """A batch through the network, added to the evaluation; `recorded` are the samples to keep rasters of, and begin
     with the first of the batch."""
     shown = network(batch.inputs)
@@ -87,17 +100,43 @@ def _present(network: Network, task: Task, batch: Batch, evaluation: Evaluation,
     if isinstance(batch.inputs, SpikeTrain):
         spikes = {"input": batch.inputs, **spikes}
         counts = {"input": batch.inputs.counts(), **counts}
+        if (chances := task.chance_of_observer(batch.inputs, batch.x, batch.y)) is not None:
+            evaluation.tally.add_ceiling(chances)
     evaluation.tally.add(judgement, counts)
-    evaluation.labels.append(judgement.label.cpu())
-    evaluation.predictions.append(judgement.prediction.cpu())
+    asked = judgement.label >= 0
+    evaluation.labels.append(judgement.label[asked].cpu())
+    evaluation.predictions.append(judgement.prediction[asked].cpu())
+    if not recorded:
+        return
+    outputs, targets = task.outputs(shown.reading), task.targets(batch.x, batch.y)
+    one_answer = judgement.label.ndim == 1
     for b, sample in enumerate(recorded):
+        reading = {
+            "windows_ms": [list(window) for window in windows_ms],
+            "outputs": outputs[b].tolist(),
+            "targets": targets[b].tolist(),
+            "unit": task.unit,
+            "borders_hz": None if task.borders_hz is None else list(task.borders_hz),
+            "labels": [None if label < 0 else label for label in judgement.label[b].reshape(-1).tolist()],
+            "predictions": judgement.prediction[b].reshape(-1).tolist(),
+            "input": analog_input(batch.inputs, b),
+        }
         for layer, train in spikes.items():
             evaluation.rasters.append(
                 SampleRaster(
                     layer=layer,
                     sample=sample,
-                    label=int(judgement.label[b]),
-                    prediction=int(judgement.prediction[b]),
+                    label=int(judgement.label[b]) if one_answer else None,
+                    prediction=int(judgement.prediction[b]) if one_answer else None,
                     spikes=train.sample(b).dense(torch.bool)[:, 0].cpu().numpy(),
+                    reading=reading if layer == next(reversed(spikes)) else None,
                 )
             )
+
+
+def analog_input(inputs: Input, b: int) -> list[float] | None:
+    """The input over time of one sample, where it is a single current."""
+    if isinstance(inputs, SpikeTrain) or inputs.shape[2] != 1:
+        return None
+    values: list[float] = inputs[:, b, 0].tolist()
+    return values

@@ -29,9 +29,9 @@ def learning_rate(training: spec.Training, step: int, steps_per_epoch: int) -> f
 
 
 def make_adam(network: nn.Module, adam: spec.Adam) -> torch.optim.AdamW:
-    """Adam over all parameters, in one kernel; decoupled weight decay, none by default."""
+    """Adam over all parameters that are trained, in one kernel; decoupled weight decay, none by default."""
     return torch.optim.AdamW(
-        network.parameters(),
+        [parameter for parameter in network.parameters() if parameter.requires_grad],
         fused=True,
         lr=adam.learning_rate,
         betas=(adam.beta1, adam.beta2),

@@ -9,23 +9,28 @@ from snncore import spec
 from snncore.networks import Network
 from snncore.training.environment import peak_memory_bytes
 from snncore.training.evaluation import Evaluation
+from snncore.training.tally import Tally
 
 
 def split_metrics(
     train: Mapping[str, float], validation: Evaluation | None, test: Evaluation
 ) -> dict[str, dict[str, float]]:
-    """Loss and accuracy by split: of training over its last epoch, of the others with the chosen weights."""
+    """Metrics by split: of training over its last epoch, of the others with the chosen weights."""
     evaluated = {"validation": validation, "test": test}
     return {"train": dict(train)} | {
-        split: {"loss": evaluation.tally.loss, "accuracy": evaluation.tally.accuracy}
-        for split, evaluation in evaluated.items()
-        if evaluation is not None
+        split: of_tally(evaluation.tally) for split, evaluation in evaluated.items() if evaluation is not None
     }
+
+
+def of_tally(tally: Tally) -> dict[str, float]:
+    """The metrics of a split, and what an ideal observer of the same spikes would get, where one is known."""
+    ceiling = {} if tally.ceiling is None else {"ceiling_accuracy": tally.ceiling}
+    return {"loss": tally.loss, "accuracy": tally.accuracy} | ceiling
 
 
 def confusion_matrix(job: spec.JobSpec, test: Evaluation) -> list[list[int]] | None:
     """Counts with a row for each class and a column for each answer; None for tasks without classes."""
-    return test.confusion(job.n_outputs) if isinstance(job.task, spec.Classification) else None
+    return test.confusion(job.n_outputs) if isinstance(job.task, spec.Classification | spec.Recall) else None
 
 
 def firing(job: spec.JobSpec, test: Evaluation) -> dict[str, dict[str, float]]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from snncore import datasets, spec
+from snncore.datasets import Samples
 from snncore.errors import Diverged, OutOfMemory
 from snncore.events import Checkpoint, Event, Finished, Log, Metric, Progress, Raster, Split, Started, Stopped
 from snncore.networks import Network
@@ -37,11 +36,14 @@ from snncore.training.tally import Tally
 def train(
     job: spec.JobSpec,
     *,
+    networks: Mapping[str, bytes] | None = None,
     resume: bytes | None = None,
     should_stop: Callable[[], str | None] = lambda: None,
     checkpoint_interval_s: float = 60.0,
 ) -> Iterator[Event]:
     """Train the network that `job` describes, from the start or from the `last` checkpoint in `resume`.
+
+    `networks` holds a checkpoint of each job in `snncore.spec.needed_jobs(job)`, by its name.
 
     `should_stop` is asked before each batch; once it gives a reason, the run leaves a `last` checkpoint and ends with
     `Stopped`. A `last` checkpoint (and `best`, if it changed) is also yielded about every `checkpoint_interval_s` of
@@ -51,7 +53,7 @@ def train(
     Raises `snncore.errors.TrainingError`.
     """
     try:
-        yield from _Run(job, resume, should_stop, checkpoint_interval_s).events()
+        yield from _Run(job, networks or {}, resume, should_stop, checkpoint_interval_s).events()
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
@@ -72,6 +74,7 @@ class _Run:
     def __init__(
         self,
         job: spec.JobSpec,
+        networks: Mapping[str, bytes],
         resume: bytes | None,
         should_stop: Callable[[], str | None],
         checkpoint_interval_s: float,
@@ -83,7 +86,7 @@ class _Run:
         self.dtype = torch.float32 if job.training.precision == "float32" else torch.float64
         self.data = datasets.load(job.dataset, job.seed)
         self.task = make_task(job)
-        self.network = Network(job, self.device)
+        self.network = Network(job, self.device, checkpoints.embedded_network(job, networks))
         self.optimiser = make_adam(self.network, job.training.optimiser)
         self.position = Position()
         self.tally = Tally()
@@ -129,6 +132,7 @@ class _Run:
         if not self.resumed:
             for warning in spec.warnings_about(self.job):
                 yield Log("warning", warning)
+            yield from self._connectivity()
         epochs = self.job.training.epochs
         while self.position.epoch <= epochs:
             yield from self._epoch()
@@ -142,9 +146,10 @@ class _Run:
         """What is left of the current epoch: batches, metrics, validation. Returns early when asked to stop."""
         job, position = self.job, self.position
         size = job.training.batch_size
-        order = stream(job.seed, "shuffle", position.epoch).permutation(len(self.data.train))
+        samples = self.data.train_in(position.epoch)
+        order = stream(job.seed, "shuffle", position.epoch).permutation(len(samples))
         batches = range(position.batch, job.steps_per_epoch)
-        chosen = (order[batch * size : (batch + 1) * size] for batch in batches)
+        chosen = (samples[order[batch * size : (batch + 1) * size]] for batch in batches)
         with ahead(self._prepared, zip(batches, chosen, strict=True)) as prepared:
             for ready in prepared:
                 if self._stopping():
@@ -158,11 +163,11 @@ class _Run:
                 return
         yield from self._close_epoch(validation)
 
-    def _prepared(self, which: tuple[int, NDArray[np.int64]]) -> Batch:
+    def _prepared(self, which: tuple[int, Samples]) -> Batch:
         """A batch of the current epoch, encoded."""
         batch, samples = which
         epoch = self.position.epoch
-        return prepare(self.job, self.data.train[samples], "train", batch, epoch, dtype=self.dtype, device=self.device)
+        return prepare(self.job, samples, "train", batch, epoch, dtype=self.dtype, device=self.device)
 
     def _batch(self, ready: Batch) -> Iterator[Event]:
         """One optimiser update."""
@@ -182,7 +187,7 @@ class _Run:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = clip_gradient(self.network, training.gradient_clip_norm)
-        self.optimiser.step()
+        self._update(rate)
         self.tally.add(judgement, shown.counts)
         self.tally.add_value("gradient_norm", norm)
         self.position.batch += 1
@@ -207,6 +212,14 @@ class _Run:
             eta_s=(steps - done) * training.batch_size / self.samples_a_second,
         )
 
+    def _update(self, rate: float) -> None:
+        """The optimiser's step, and the rewiring around it where there is any."""
+        if self.network.rewiring is None:
+            self.optimiser.step()
+            return
+        for name, n in self.network.rewiring.update(self.optimiser.step, rate, self.step).items():
+            self.tally.add_value(f"rewired.{name}", torch.tensor(n))
+
     def _close_epoch(self, validation: Evaluation | None) -> Iterator[Event]:
         position, training = self.position, self.job.training
         epoch, step = position.epoch, self.step
@@ -217,6 +230,9 @@ class _Run:
         for name in ("gradient_norm", "rate_loss"):
             if f"value/{name}" in self.tally.sums:
                 yield Metric(name, "train", step, epoch, self.tally.mean_value(name))
+        yield from self._connectivity()
+        for name in self.network.rewiring.synapses if self.network.rewiring else ():
+            yield Metric(f"rewired.{name}", "train", step, epoch, self.tally.total(f"rewired.{name}"))
         if validation is not None:
             yield from self._split_metrics("validation", validation.tally)
             yield from self._rasters("validation", validation)
@@ -266,9 +282,16 @@ class _Run:
         duration = self.job.encoding.duration_ms
         yield Metric("loss", split, self.step, epoch, tally.loss, self._loss_unit(), "min")
         yield Metric("accuracy", split, self.step, epoch, tally.accuracy, "", "max")
+        if tally.ceiling is not None:
+            yield Metric("ceiling_accuracy", split, self.step, epoch, tally.ceiling, "", "max")
         for layer in tally.layers():
             if layer != "input":
                 yield Metric(f"firing_rate_hz.{layer}", split, self.step, epoch, tally.rate_hz(layer, duration), "Hz")
+
+    def _connectivity(self) -> Iterator[Metric]:
+        if self.network.rewiring is not None:
+            for name, share in self.network.rewiring.connectivity().items():
+                yield Metric(f"connectivity.{name}", "train", self.step, self.position.epoch, share)
 
     def _rasters(self, split: Split, evaluation: Evaluation, epoch: int | None = None) -> Iterator[Raster]:
         for raster in evaluation.rasters:
@@ -282,6 +305,7 @@ class _Run:
                 prediction=raster.prediction,
                 dt_ms=self.job.encoding.dt_ms,
                 spikes=raster.spikes,
+                reading=raster.reading,
             )
 
     def _activity_warnings(self, counts: dict[str, Tensor]) -> Iterator[Log]:
@@ -340,7 +364,13 @@ class _Run:
         return recording.n_samples if final or self.position.epoch % recording.every_epochs == 0 else 0
 
     def _loss_unit(self) -> str:
-        return "Hz^2" if isinstance(self.job.task, spec.Softmax) else ""
+        match self.job.task:
+            case spec.Softmax():
+                return "Hz^2"
+            case spec.KWinners():
+                return "Hz"
+            case task:
+                return "Hz" if task.loss == "borders" else ""
 
     def _demand_finite(self, value: float, what: str) -> None:
         if not math.isfinite(value):

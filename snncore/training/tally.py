@@ -24,12 +24,18 @@ class Tally:
 
     def add(self, judgement: Judgement, counts: Mapping[str, Tensor]) -> None:
         """Count a batch. `counts` are the spikes of each neuron, `[B, N]` by layer."""
-        n = judgement.label.shape[0]
-        self._plus("n_samples", torch.tensor(n, dtype=torch.float64))
+        asked = judgement.label >= 0
+        n = asked.sum().double()
+        self._plus("n_samples", torch.tensor(judgement.label.shape[0], dtype=torch.float64))
+        self._plus("n_decisions", n)
         self._plus("loss", judgement.loss.detach().double() * n)
-        self._plus("correct", judgement.correct.sum().double())
+        self._plus("correct", (judgement.correct & asked).sum().double())
         for layer, count in counts.items():
             self._plus(f"spikes/{layer}", count.detach().sum(dim=0).double())
+
+    def add_ceiling(self, chances: Tensor) -> None:
+        """Count how likely an ideal observer was right, one chance a decision."""
+        self._plus("ceiling", chances.sum().double())
 
     def add_value(self, name: str, value: Tensor) -> None:
         """Add to a sum of its own, one value a batch."""
@@ -44,12 +50,26 @@ class Tally:
         return int(self.sums["n_samples"])
 
     @property
+    def n_decisions(self) -> float:
+        """Answers that were asked for. A sample may ask for none, and for several."""
+        return max(1.0, float(self.sums["n_decisions"]))
+
+    @property
     def loss(self) -> float:
-        return float(self.sums["loss"]) / self.n_samples
+        return float(self.sums["loss"]) / self.n_decisions
 
     @property
     def accuracy(self) -> float:
-        return float(self.sums["correct"]) / self.n_samples
+        return float(self.sums["correct"]) / self.n_decisions
+
+    @property
+    def ceiling(self) -> float | None:
+        """Accuracy of an ideal observer, where there is one."""
+        return float(self.sums["ceiling"]) / self.n_decisions if "ceiling" in self.sums else None
+
+    def total(self, name: str) -> float:
+        """Sum over the batches of what `add_value` was given."""
+        return float(self.sums[f"value/{name}"])
 
     def mean_value(self, name: str) -> float:
         """Mean over the batches of what `add_value` was given."""

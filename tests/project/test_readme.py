@@ -76,10 +76,11 @@ def test_the_job_spec_is_one() -> None:
 
 def test_the_sweep_is_one() -> None:
     from service.settings import Settings
+    from service.store.engine import Database
     from service.sweeps.submission import read_sweep
 
     _, text = blocks("Command line", "yaml")
-    assert len(read_sweep(parse_yaml(text, "README"), Settings()).points) == 6
+    assert len(read_sweep(parse_yaml(text, "README"), Settings(), Database("sqlite://")).points) == 6
 
 
 def test_the_table_of_settings_is_that_of_the_code() -> None:

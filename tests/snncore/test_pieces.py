@@ -11,8 +11,8 @@ import torch
 
 from snncore.encoders import encode
 from snncore.networks import Network
-from snncore.readouts import Reading, group_counts, leaky_kernel, readout_kernel
-from snncore.spec.architecture import ConstantDelay, LeakyReadout, NormalWeights, SpikeCountReadout, UniformDelay
+from snncore.readouts import Reading, group_counts, leaky_kernel, readout_kernel, windows
+from snncore.spec.architecture import ConstantDelay, NormalWeights, UniformDelay
 from snncore.spec.encoding import Direct, Poisson
 from snncore.spec.estimate import estimate
 from snncore.spikes import SpikeTrain
@@ -75,17 +75,34 @@ def test_initial_weights_have_the_stated_spread_and_no_autapses() -> None:
     assert layer.weight.diagonal().count_nonzero() == 0
 
 
-@pytest.mark.parametrize("fields", [{}, {"reduction": "mean"}, {"reduction": "mean", "window_ms": 7.0}])
-def test_the_leaky_kernel_is_the_leaky_loop(fields: dict[str, Any]) -> None:
-    readout = LeakyReadout(kind="leaky", tau_ms=5.0, **fields)
+@pytest.mark.parametrize("window", [(19, 20), (0, 20), (13, 20), (5, 9)])
+def test_the_leaky_kernel_is_the_leaky_loop(window: tuple[int, int]) -> None:
+    start, stop = window
     z = torch.rand(20, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     decay, psp, trace = math.exp(-1 / 5), 0.0, []
     for value in z.tolist():
         psp = decay * psp + (1 - decay) * value
         trace.append(psp)
-    window = {None: 20, 7.0: 7}[readout.window_ms]
-    expected = trace[-1] if readout.reduction == "last" else sum(trace[-window:]) / window
-    assert float(leaky_kernel(readout, 20, 1.0) @ z) == pytest.approx(expected, rel=1e-12)
+    expected = sum(trace[start:stop]) / (stop - start)
+    assert float(leaky_kernel(5.0, 1.0, start, stop) @ z[:stop]) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("readout", "expected"),
+    [
+        ({"kind": "leaky"}, [(9, 10)]),
+        ({"kind": "leaky", "reduction": "mean"}, [(0, 10)]),
+        ({"kind": "leaky", "reduction": "mean", "window_ms": 3.0}, [(7, 10)]),
+        ({"kind": "spike_count", "warmup_ms": 4.0}, [(4, 10)]),
+    ],
+)
+def test_an_output_is_read_from_its_window(readout: dict[str, Any], expected: list[tuple[int, int]]) -> None:
+    job = tiny_spec(architecture={"readout": readout}, encoding={"duration_ms": 10.0})
+    assert windows(job) == expected
+    kernel = readout_kernel(job)
+    assert kernel.shape == (1, 10)
+    if readout["kind"] == "spike_count":
+        assert kernel[0].tolist() == [0.0] * 4 + [1.0] * 6
 
 
 def test_group_counts_are_means_over_the_group_after_the_warm_up() -> None:
@@ -93,12 +110,13 @@ def test_group_counts_are_means_over_the_group_after_the_warm_up() -> None:
     z[0] = 1  # warm-up: does not count
     z[2:6, 0, 0] = 1
     z[5, 0, 3] = 1
-    readout = SpikeCountReadout(kind="spike_count", group_size=2, warmup_ms=1.0)
-    counted = torch.einsum("t,tbn->bn", readout_kernel(readout, 10, 0.5).float(), z)
-    reading = group_counts(counted, readout, 10, 0.5)
-    assert reading.values.tolist() == [[2.0, 0.5]]
+    readout = {"kind": "spike_count", "group_size": 2, "warmup_ms": 1.0}
+    job = tiny_spec(architecture={"readout": readout}, encoding={"duration_ms": 5.0, "dt_ms": 0.5})
+    counted = torch.einsum("st,tbn->bsn", readout_kernel(job).float(), z)
+    reading = group_counts(counted, group_size=2, window_ms=4.0)
+    assert reading.values.tolist() == [[[2.0, 0.5]]]
     assert reading.rates_hz is not None
-    assert reading.rates_hz.tolist() == [[500.0, 125.0]]  # over the 8 steps of 0.5 ms that count
+    assert reading.rates_hz.tolist() == [[[500.0, 125.0]]]  # over the 8 steps of 0.5 ms that count
 
 
 def test_poisson_spikes_come_at_the_rate_of_the_feature_and_never_above_one() -> None:
@@ -134,14 +152,14 @@ def softmax_job(mapping: str, n_features: int, n_outputs: int) -> Any:
 def test_the_softmax_task_wants_the_softmax_of_the_mapped_input_in_hertz() -> None:
     x = torch.tensor([[1.0, 2.0, 0.5, 0.0]], dtype=torch.float64)
     identity: Any = make_task(softmax_job("identity", 4, 4))
-    assert identity.targets_hz(x).tolist()[0] == pytest.approx((200 * x.softmax(1)).tolist()[0])
+    assert identity.targets(x, None)[0, 0].tolist() == pytest.approx((200 * x.softmax(1)).tolist()[0])
     difference: Any = make_task(softmax_job("difference", 4, 2))
-    assert difference.targets_hz(x).tolist()[0] == pytest.approx(
+    assert difference.targets(x, None)[0, 0].tolist() == pytest.approx(
         (200 * torch.tensor([0.5, 2.0], dtype=torch.float64).softmax(0)).tolist()
     )
     linear: Any = make_task(softmax_job("linear", 4, 3))
     assert linear.matrix.shape == (3, 4)
-    assert linear.targets_hz(x).tolist()[0] == pytest.approx((200 * (x @ linear.matrix.T).softmax(1)).tolist()[0])
+    assert linear.targets(x, None)[0, 0].tolist() == pytest.approx((200 * (x @ linear.matrix.T).softmax(1)).tolist()[0])
 
 
 def test_the_softmax_loss_is_half_the_squared_error_and_ties_are_wrong() -> None:
@@ -149,18 +167,18 @@ def test_the_softmax_loss_is_half_the_squared_error_and_ties_are_wrong() -> None
     x = torch.tensor([[5.0, 0.0, 0.0], [0.0, 5.0, 0.0]])
     targets = 200 * x.softmax(1)
     rates = targets + torch.tensor([[3.0, 0.0, 4.0], [0.0, 0.0, 0.0]])
-    judged = task.judge(Reading(rates, rates), x, None)
+    judged = task.judge(Reading(rates[:, None], rates[:, None]), x, None)
     assert float(judged.loss) == pytest.approx(0.5 * 25 / 2)
     assert judged.correct.tolist() == [True, True]
     tied = torch.tensor([[50.0, 50.0, 0.0], [0.0, 50.0, 50.0]])
-    assert task.judge(Reading(tied, tied), x, None).correct.tolist() == [False, False]
+    assert task.judge(Reading(tied[:, None], tied[:, None]), x, None).correct.tolist() == [False, False]
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
 def test_classification_takes_the_largest_output(loss: str) -> None:
     task = make_task(tiny_spec(task={"loss": loss}))
     values = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-    judged = task.judge(Reading(values, None), torch.zeros(2, 1), torch.tensor([0, 2]))
+    judged = task.judge(Reading(values[:, None], None), torch.zeros(2, 1), torch.tensor([0, 2]))
     p = values.softmax(1)
     expected = {
         "cross_entropy": -(p[0, 0].log() + p[1, 2].log()) / 2,
@@ -232,7 +250,7 @@ def test_every_tensor_of_a_network_is_on_the_device_that_it_was_asked_for(recurr
     meta = torch.device("meta")
     x = torch.ones(7, 64, device=meta)
     shown = Network(job, meta)(encode(job.encoding, x, stream(0, "test")))
-    assert shown.reading.values.shape == (7, 10)
+    assert shown.reading.values.shape == (7, 1, 10)
     assert all(part.device == meta for part in [*shown.spikes.values(), *shown.counts.values()])
     task = make_task(job)
     loss = task.judge(shown.reading, x, torch.zeros(7, dtype=torch.int64, device=meta)).loss

@@ -39,10 +39,19 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="module")
-def job() -> JobSpec:
-    rate = {"rate_regulariser": {"target_hz": 60.0, "strength": 1.0}}
-    return tiny_spec(**deep_merge(SMALL, {"training": rate}))
+REWIRING: dict[str, Any] = {
+    "kind": "deep_r",
+    "connectivity": 0.3,
+    "temperature": 1e-4,
+    "budget": "pooled",
+    "initial_mask": "with_replacement",
+}
+
+
+@pytest.fixture(scope="module", params=[None, REWIRING], ids=["all synapses", "rewired"])
+def job(request: pytest.FixtureRequest) -> JobSpec:
+    training = {"rate_regulariser": {"target_hz": 60.0, "strength": 1.0}, "rewiring": request.param}
+    return tiny_spec(**deep_merge(SMALL, {"training": training}))
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +114,7 @@ def test_another_engine_and_another_way_back_come_to_the_same_training(
     assert the(Started, other).environment["engine"] == training.get("engine", "fused-cpu")
 
 
-def test_the_result_says_what_was_reached_and_what_it_cost(uninterrupted: list[Event]) -> None:
+def test_the_result_says_what_was_reached_and_what_it_cost(job: JobSpec, uninterrupted: list[Event]) -> None:
     result = the(Finished, uninterrupted).result
     matrix = np.array(result["confusion_matrix"])
     assert matrix.shape == (10, 10)
@@ -115,8 +124,14 @@ def test_the_result_says_what_was_reached_and_what_it_cost(uninterrupted: list[E
     assert 0 <= result["firing"]["hidden"]["silent_share"] <= 1
     cost = result["cost"]
     spikes = cost["spikes_per_sample"]
-    # an input spike reaches 12 neurons, a hidden one 11 others and 10 outputs
-    assert cost["synaptic_operations_per_sample"] == pytest.approx(12 * spikes["input"] + 21 * spikes["hidden"])
+    reached = {"input": 12.0, "hidden": 11.0 + 10.0}
+    if job.training.rewiring is not None:
+        best = load(next(e.data for e in reversed(uninterrupted) if isinstance(e, Checkpoint) and e.kind == "best"))
+        existing = {name: int(torch.count_nonzero(w)) for name, w in best.items() if name.endswith(".weight")}
+        reached["input"] = existing["network/layers.hidden.synapses.weight"] / 64
+        reached["hidden"] = existing["network/layers.hidden.recurrence.weight"] / 12 + 10
+    operations = sum(spikes[layer] * n for layer, n in reached.items())
+    assert cost["synaptic_operations_per_sample"] == pytest.approx(operations)
     assert cost["wall_time_s"] > 0
     assert cost["peak_memory_bytes"] > 1e7
 

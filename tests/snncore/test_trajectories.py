@@ -141,3 +141,54 @@ def test_the_sweep_of_the_input_gives_the_published_example() -> None:
     """w_in = 0.5, w_leak = 0.1, I = 1: period 3, spikes at 2, 5, 8."""
     spec = neuron(kind="lif", reset="value", tau_mem_ms=-1 / math.log(0.9))
     assert spike_times(run(spec, [0.5] * 9)) == [2, 5, 8]
+
+
+def adaptive_run(fields: dict[str, Any], current: Tensor) -> tuple[Scan, Tensor]:
+    """What an adaptive recurrent-free layer does, and the gradient of the sum of its weighted spikes for the current."""
+    spec = neuron(kind="alif", tau_mem_ms=HALF, tau_adapt_ms=HALF / 2, n_refractory=1, **fields)
+    free = current.clone().requires_grad_()
+    scan = run(spec, free)
+    weights = torch.arange(scan.z.numel(), dtype=torch.float64).reshape(scan.z.shape)
+    (scan.z * weights).sum().backward()  # type: ignore[no-untyped-call]
+    assert free.grad is not None
+    return scan, free.grad
+
+
+def test_the_two_unit_systems_of_adaptive_neurons_are_one() -> None:
+    """((1 - d) I, b0, beta) and (I, b0 / (1 - d), beta / (1 - d)): the same spikes, potentials in other units, and the
+    same gradients, since the surrogate is a function of (v - threshold) / threshold."""
+    current = torch.rand(200, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    b0, beta, one_minus_decay = 0.125, 0.5, 0.5
+    normalised, gradient = adaptive_run(
+        {"input_scaling": "one_minus_decay", "v_threshold": b0, "beta_adapt": beta}, current
+    )
+    plain, gradient_plain = adaptive_run(
+        {"input_scaling": "plain", "v_threshold": b0 / one_minus_decay, "beta_adapt": beta / one_minus_decay}, current
+    )
+    assert torch.equal(normalised.z, plain.z)
+    assert 0.1 < float(normalised.z.detach().mean()) < 0.5
+    assert normalised.v is not None
+    assert plain.v is not None
+    assert torch.allclose(normalised.v / one_minus_decay, plain.v, rtol=1e-12)
+    assert torch.allclose(gradient, gradient_plain, rtol=1e-9, atol=1e-12)
+
+
+def test_an_adaptation_that_sums_spikes_is_one_that_averages_them_with_another_strength() -> None:
+    """a' = r a' + z with beta' = beta (1 - r) / (1 - d) in plain units (Bellec et al. 2020), by a loop of its own."""
+    decay, decay_adapt, b0, beta = 0.5, 0.25, 0.125, 0.5
+    current = torch.rand(200, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    scan, _ = adaptive_run(
+        {"input_scaling": "one_minus_decay", "v_threshold": b0, "beta_adapt": beta}, current[:, None, None]
+    )
+    v = a = z = wait = 0.0
+    threshold = b0 / (1 - decay)
+    spikes = []
+    for incoming in current.tolist():
+        v = decay * v + incoming - threshold * z
+        a = decay_adapt * a + z
+        threshold = b0 / (1 - decay) + beta * (1 - decay_adapt) / (1 - decay) * a
+        z = float(v >= threshold and wait == 0)
+        wait = 1.0 if z else max(0.0, wait - 1)
+        spikes.append(z)
+    assert scan.z.flatten().tolist() == spikes
+    assert sum(spikes) > 20

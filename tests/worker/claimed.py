@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from service.store import events, jobs
@@ -14,10 +14,10 @@ from service.store.tables import Job
 class ClaimedJob:
     """A job and its first attempt, with shortcuts to what was recorded."""
 
-    def __init__(self, database: Database, spec: dict[str, Any]) -> None:
+    def __init__(self, database: Database, spec: dict[str, Any], needed: Collection[str] = ()) -> None:
         self.database = database
         with database.write() as session:
-            self.id = jobs.create(session, spec=spec).id
+            self.id = jobs.create(session, spec=spec, needed=needed).id
         self.attempt = self.claim()
 
     def claim(self) -> Attempt:

@@ -14,6 +14,7 @@ import redis
 from service.broker import QUEUE_NAME
 from service.dispatch import Doorbell
 from service.server.redis import SOCKET_NAME, redis_command, redis_url
+from service.store import jobs
 from service.store.engine import Database
 from service.store.rows import RecordBatch
 from tests.worker.claimed import ClaimedJob
@@ -76,6 +77,23 @@ def test_ringing_leaves_a_message_and_a_stamp(broker: Broker, queued: ClaimedJob
 def _decoded(broker: Broker) -> bytes:
     (message,) = broker.client.lrange(QUEUE_NAME, 0, -1)  # type: ignore[misc]
     return base64.b64decode(json.loads(message)["body"])
+
+
+def test_a_job_that_waits_is_rung_for_once_what_it_needs_has_succeeded(
+    broker: Broker, job: ClaimedJob, sqlite_database: Database
+) -> None:
+    with sqlite_database.write() as session:
+        waiting = jobs.create(session, spec={}, needed=[job.id]).id
+    with Doorbell(sqlite_database, broker.url) as doorbell:
+        assert doorbell.ring(waiting)
+        doorbell.ring_freed(job.id)
+        assert broker.waiting == 0
+        job.attempt.succeed(RecordBatch(), {})
+        doorbell.ring_freed(job.id)
+    assert broker.waiting == 1
+    assert waiting.encode() in _decoded(broker)
+    with sqlite_database.read() as session:
+        assert jobs.get(session, waiting).dispatched_at is not None
 
 
 def test_an_emptied_broker_forgets_nothing_that_ringing_needs(

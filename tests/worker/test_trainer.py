@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import warnings
@@ -10,11 +11,14 @@ import pytest
 
 from service.settings import Settings
 from service.store import jobs
+from service.store.engine import Database
 from service.store.rows import CheckpointRow, RecordBatch
 from snncore.errors import TrainingError
 from snncore.events import Checkpoint, Event, Finished, Progress, Started, Stopped
+from snncore.presets import get_preset
+from snncore.spec import embeddable, parse_job_spec
 from tests.worker.claimed import ClaimedJob
-from worker.trainer import EXIT_DONE, EXIT_SUPERSEDED, EXIT_USAGE, StopRequests, main, run_attempt
+from worker.trainer import EXIT_DONE, EXIT_SUPERSEDED, EXIT_USAGE, StopRequests, Train, main, run_attempt, snncore_train
 
 RESULT = {"metrics": {}}
 
@@ -46,7 +50,7 @@ class Training:
         yield Finished(RESULT)
 
 
-def run(job: ClaimedJob, settings: Settings, training: Training, stop: StopRequests | None = None) -> int:
+def run(job: ClaimedJob, settings: Settings, training: Train, stop: StopRequests | None = None) -> int:
     settings = settings.model_copy(update={"flush_s": 0.0})
     return run_attempt(job.attempt, stop or StopRequests(), settings, training)
 
@@ -62,7 +66,7 @@ def test_a_run_that_ends_makes_the_job_succeed(job: ClaimedJob, settings: Settin
     training = Training()
     assert run(job, settings, training) == EXIT_DONE
     assert (job.row.state, job.row.result) == ("succeeded", RESULT)
-    assert training.arguments == {"checkpoint_interval_s": settings.checkpoint_interval_s}
+    assert training.arguments == {"checkpoint_interval_s": settings.checkpoint_interval_s, "networks": {}}
 
 
 def test_a_run_goes_on_from_the_last_checkpoint(job: ClaimedJob, settings: Settings) -> None:
@@ -72,6 +76,32 @@ def test_a_run_goes_on_from_the_last_checkpoint(job: ClaimedJob, settings: Setti
     training = Training()
     run(job, settings, training)
     assert training.resumed_from == b"here"
+
+
+def embedding_job(database: Database, best: bytes | None) -> tuple[ClaimedJob, str]:
+    """A job that embeds the network of another one, which has succeeded and left `best`."""
+    spec = copy.deepcopy(get_preset("renner/softmax-exp-4").spec)
+    needed = ClaimedJob(database, spec)
+    rows = [] if best is None else [CheckpointRow("best", 1, 3, best)]
+    needed.attempt.succeed(RecordBatch(checkpoints=rows), RESULT)
+    network = embeddable(parse_job_spec(spec)).model_dump(mode="json")
+    spec["architecture"]["embedded"] = {"job": needed.id, "network": network}
+    return ClaimedJob(database, spec, [needed.id]), needed.id
+
+
+def test_a_run_gets_the_best_weights_of_the_jobs_that_it_needs(sqlite_database: Database, settings: Settings) -> None:
+    job, needed = embedding_job(sqlite_database, b"best of another")
+    training = Training()
+    assert run(job, settings, training) == EXIT_DONE
+    assert training.arguments["networks"] == {needed: b"best of another"}
+    assert job.row.state == "succeeded"
+
+
+def test_a_job_whose_needed_network_is_gone_fails_and_says_so(sqlite_database: Database, settings: Settings) -> None:
+    job, needed = embedding_job(sqlite_database, None)
+    assert run(job, settings, snncore_train) == EXIT_DONE
+    assert (job.row.state, job.row.error_code) == ("failed", "network_unavailable")
+    assert needed in (job.row.error_detail or "")
 
 
 @pytest.mark.parametrize(("ask", "state"), [(jobs.cancel, "cancelled"), (jobs.pause, "paused")])
