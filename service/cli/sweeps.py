@@ -177,6 +177,9 @@ def show(sweep_id: SweepId, as_json: Json = False, url: Url = DEFAULT) -> None:
         point = [_text(job.point[key]) if key in job.point else "" for key in keys]
         rows.add_row(job.id, state_text(job.state), done, str(job.seed), *map(escape, point))
     out.print(rows)
+    for job in found.jobs:
+        if job.role == "needed":
+            out.print(f"{job.id} is of {escape(job.preset or '')}, which others of the sweep need")
 
 
 @app.command("table")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypeAlias, cast
@@ -11,6 +11,7 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from service.store import jobs, needs
+from service.store.engine import Database
 from service.store.errors import JobNeeded, SweepNotFinished, SweepNotFound
 from service.store.ids import new_id
 from service.store.jobs import NewJob
@@ -22,6 +23,7 @@ Role: TypeAlias = Literal["point", "needed"]
 
 RESUMABLE: frozenset[State] = frozenset({"paused", "cancelled", "failed"})
 STOPPING: frozenset[State] = frozenset({"pausing", "cancelling"})
+PORTION = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,25 +203,40 @@ def lock_room(session: Session, sweep_id: str) -> bool:
     return (taken or 0) < limit
 
 
-def cancel(session: Session, sweep_id: str) -> None:
+def cancel(db: Database, sweep_id: str) -> None:
     """Ask all jobs that have not ended to stop for good. Asking again changes nothing."""
-    left = _jobs_in(session, sweep_id, frozenset(STATES) - TERMINAL)
-    states = {job_id: lock_job(session, job_id).state for job_id in left}
-    for job_id in reversed(left):  # those that need others before these, or they would fail for it
-        if states[job_id] not in TERMINAL:
-            jobs.cancel(session, job_id)
+    with db.read() as session:
+        left = _jobs_in(session, sweep_id, frozenset(STATES) - TERMINAL)
+    for some in _portions(left[::-1]):  # those that need others before these, or they would fail for it
+        with db.write() as session:
+            states = {job_id: lock_job(session, job_id).state for job_id in _present(session, some)}
+            for job_id in some:
+                if states.get(job_id, "cancelled") not in TERMINAL:
+                    jobs.cancel(session, job_id)
 
 
-def resume(session: Session, sweep_id: str) -> None:
+def resume(db: Database, sweep_id: str) -> None:
     """Put all jobs that stopped without success back into the queue, needed ones before those that need them."""
-    stopping = _jobs_in(session, sweep_id, STOPPING)
+    with db.read() as session:
+        stopping = len(_jobs_in(session, sweep_id, STOPPING))
+        stopped = _jobs_in(session, sweep_id, RESUMABLE)
     if stopping:
-        raise SweepNotFinished(
-            f"{len(stopping)} jobs of sweep {sweep_id} are still stopping: resume it once they have."
-        )
-    for job_id in _jobs_in(session, sweep_id, RESUMABLE):
-        if lock_job(session, job_id).state in RESUMABLE:
-            jobs.resume(session, job_id)
+        raise SweepNotFinished(f"{stopping} jobs of sweep {sweep_id} are still stopping: resume it once they have.")
+    for some in _portions(stopped):
+        with db.write() as session:
+            for job_id in _present(session, some):
+                if lock_job(session, job_id).state in RESUMABLE:
+                    jobs.resume(session, job_id)
+
+
+def _portions(job_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """As many jobs as are moved in one transaction: others want to write, too."""
+    return (job_ids[start : start + PORTION] for start in range(0, len(job_ids), PORTION))
+
+
+def _present(session: Session, job_ids: Sequence[str]) -> list[str]:
+    """Those that were not removed meanwhile, in the order in which they are to be locked."""
+    return list(session.scalars(select(Job.id).where(Job.id.in_(job_ids)).order_by(Job.id)))
 
 
 def remove(session: Session, sweep_id: str) -> None:

@@ -128,8 +128,8 @@ def show_table(
 @router.post("/{sweep_id}/cancel", status_code=202, response_model=SweepView, responses=problems(404, 422))
 def cancel_sweep(caller: Submitter, sweep: SweepDep, database: DatabaseDep) -> SweepView:
     """Stop all jobs that have not ended: running ones at their next batch, with a checkpoint; any other at once."""
-    with database.write() as session:
-        sweeps.cancel(session, sweep.id)
+    sweeps.cancel(database, sweep.id)
+    with database.read() as session:
         return service.view(session, sweep)
 
 
@@ -138,11 +138,10 @@ def resume_sweep(
     caller: Submitter, sweep: SweepDep, database: DatabaseDep, doorbell: DoorbellDep, tasks: BackgroundTasks
 ) -> SweepView:
     """Go on with all paused, cancelled and failed jobs from their last checkpoints."""
-    with database.write() as session:
-        sweeps.resume(session, sweep.id)
-        view = service.view(session, sweep)
+    sweeps.resume(database, sweep.id)
     tasks.add_task(doorbell.ring_sweep, sweep.id)
-    return view
+    with database.read() as session:
+        return service.view(session, sweep)
 
 
 @router.delete("/{sweep_id}", status_code=204, responses=problems(404, 409, 422))

@@ -157,8 +157,7 @@ def test_a_sweep_is_counted_as_a_whole(database: Database) -> None:
         jobs.pause(session, job_ids[1])
         jobs.cancel(session, job_ids[2])
     assert (tally().state, tally().finished_at) == ("running", None), "one is paused"
-    with database.write() as session:
-        sweeps.cancel(session, sweep_id)
+    sweeps.cancel(database, sweep_id)
     assert tally().state == "finished"
     assert tally().finished_at is not None
 
@@ -182,3 +181,17 @@ def test_a_sweep_is_not_removed_under_a_running_job(database: Database) -> None:
         sweeps.remove(session, sweep_id)
     with pytest.raises(SweepNotFound), database.write() as session:
         sweeps.remove(session, sweeps.new_sweep_id())
+
+
+def test_a_large_sweep_is_cancelled_and_resumed_in_portions(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeps, "PORTION", 2)
+    sweep_id, job_ids = make(database, 5)
+    start(database, job_ids[1]).succeed(RecordBatch(), {})
+    sweeps.cancel(database, sweep_id)
+    with database.read() as session:
+        assert jobs.count_by_state(session) == {"succeeded": 1, "cancelled": 4}
+    sweeps.resume(database, sweep_id)
+    with database.read() as session:
+        assert jobs.count_by_state(session) == {"succeeded": 1, "queued": 4}
