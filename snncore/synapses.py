@@ -21,6 +21,8 @@ class Synapses(nn.Module):
     """`weight` is `[N_post, N_pre]`. `delay` is a number of steps for all, or one for each synapse."""
 
     weight: nn.Parameter
+    delay: Tensor
+    """int16 `[N_post, N_pre]`, where the synapses have delays of their own."""
 
     def __init__(
         self,

@@ -77,6 +77,7 @@ class Recorder:
                         prediction=event.prediction,
                         dt_ms=event.dt_ms,
                         spikes=event.spikes,
+                        reading=event.reading,
                     )
                 )
             case Checkpoint():

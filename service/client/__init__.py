@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from service.client.chain import ChainedJob
 from service.client.client import DEFAULT_URL, Client
-from service.client.errors import ClientError, FieldError, ServiceError, ServiceUnreachable
+from service.client.errors import ClientError, FieldError, NothingToDraw, ServiceError, ServiceUnreachable
 from service.client.models import (
     TERMINAL,
     CheckpointInfo,
@@ -25,6 +25,7 @@ from service.client.models import (
     Preset,
     Progress,
     RasterInfo,
+    Reading,
     Series,
     Spikes,
     Statistic,
@@ -49,9 +50,11 @@ __all__ = [
     "Job",
     "JobError",
     "LogLine",
+    "NothingToDraw",
     "Preset",
     "Progress",
     "RasterInfo",
+    "Reading",
     "Series",
     "ServiceError",
     "ServiceUnreachable",

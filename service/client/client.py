@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 import httpx
@@ -35,6 +35,11 @@ from service.client.models import (
     Worker,
 )
 from service.client.transport import Transport, describe
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from service.client.figures import FigureKind
 
 DEFAULT_URL = "http://127.0.0.1:8321"
 ARROW = "application/vnd.apache.arrow.stream"
@@ -369,6 +374,24 @@ class Client:
         params = {"from_ms": from_ms, "to_ms": to_ms, "neurons": neurons}
         path = f"{_job(job_id)}/rasters/{quote(raster_id, safe='')}"
         return self._transport.request("GET", path, params=params, headers={"Accept": media_type}).content
+
+    def figure(
+        self,
+        job_id: str,
+        kind: FigureKind = "auto",
+        *,
+        split: str = "test",
+        sample: int | None = None,
+        epoch: int | None = None,
+    ) -> Figure:
+        """A matplotlib figure: `learning` curves, output `rates` of a sample, a `recall` sequence, or the `sequence` of
+        an image; `auto` takes what goes with the task. The last epoch's first sample unless another is named.
+
+        Raises `NothingToDraw` for a job that has not recorded it.
+        """
+        from service.client import figures
+
+        return figures.draw(self, job_id, kind, split=split, sample=sample, epoch=epoch).figure
 
     def checkpoints(self, job_id: str) -> list[CheckpointInfo]:
         return [CheckpointInfo.of(item) for item in self._pages(f"{_job(job_id)}/checkpoints", {})]

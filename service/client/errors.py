@@ -42,6 +42,10 @@ class ServiceError(ClientError):
         super().__init__(f"{status} {self.code}: {self.detail}{fields}")
 
 
+class NothingToDraw(ClientError):
+    """A job has not recorded what a picture is made of."""
+
+
 class ServiceUnreachable(ClientError):
     """Nobody answered at the address, or the connection broke and did not come back in time."""
 

@@ -175,6 +175,19 @@ class Series(Answer):
     best_step: int | None = None
 
 
+class Reading(Answer):
+    """What was read out of a sample's last layer: a row for each window of time, a number for each output."""
+
+    windows_ms: list[tuple[float, float]]
+    outputs: list[list[float | None]]
+    targets: list[list[float | None]] | None = None
+    unit: str = ""
+    labels: list[Any] = Field(default_factory=list)
+    predictions: list[Any] = Field(default_factory=list)
+    borders_hz: list[float | None] | None = None
+    input: list[float | None] | None = None
+
+
 class RasterInfo(Answer):
     """A recorded raster, without its spikes."""
 
@@ -189,6 +202,7 @@ class RasterInfo(Answer):
     n_neurons: int
     dt_ms: float
     n_spikes: int
+    reading: Reading | None = None
 
 
 class CheckpointInfo(Answer):

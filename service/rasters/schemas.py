@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from fastapi import Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.store.tables import Raster
 
@@ -28,6 +28,24 @@ NeuronSelection = Annotated[
 ]
 
 
+Numbers = list[float | None]
+
+
+class Reading(BaseModel):
+    """What was read out of the last layer of a sample. A number that was not finite is null."""
+
+    model_config = ConfigDict(extra="allow")
+
+    windows_ms: list[tuple[float, float]] = Field(description="Beginning and end of each window that was read.")
+    outputs: list[Numbers] = Field(description="A row for each window, a number for each output.")
+    targets: list[Numbers] | None = Field(default=None, description="What the outputs were trained towards.")
+    unit: str = Field(default="", description="Of outputs and targets.")
+    labels: list[Any] = Field(default_factory=list, description="The right answer of each window; null: none is asked.")
+    predictions: list[Any] = Field(default_factory=list, description="The answer that the outputs give.")
+    borders_hz: Numbers | None = Field(default=None, description="Below the first an output is off, above the last on.")
+    input: Numbers | None = Field(default=None, description="A single analog input over time.")
+
+
 class RasterView(BaseModel):
     """A recorded raster, without its spikes."""
 
@@ -43,6 +61,7 @@ class RasterView(BaseModel):
     n_neurons: int
     dt_ms: float
     n_spikes: int
+    reading: Reading | None = Field(description="On the raster of a sample's last layer, if the job recorded it.")
 
 
 class SpikeList(BaseModel):

@@ -112,6 +112,7 @@ def _description(raster_id: str, job_id: str, attempt: int, layer: str, row: Ras
         "n_neurons": n_neurons,
         "dt_ms": row.dt_ms,
         "n_spikes": int(np.count_nonzero(row.spikes)),
+        "reading": row.reading,
     }
 
 

@@ -32,6 +32,8 @@ class RasterRow:
     dt_ms: float
     spikes: NDArray[np.bool_]
     """bool `[T, N]`"""
+    reading: dict[str, Any] | None = None
+    """What was read out of the layer; JSON."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,6 +217,8 @@ class Raster(Base):
     n_neurons: Mapped[int]
     dt_ms: Mapped[float]
     n_spikes: Mapped[int] = mapped_column(BigInteger)
+    reading: Mapped[dict[str, Any] | None]
+    """What was read out of the layer; on the last one of a sample only."""
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 

@@ -119,7 +119,7 @@ def _walk(folder: Traversable, prefix: str) -> list[tuple[str, Traversable]]:
     for entry in folder.iterdir():
         if entry.is_dir():
             found += _walk(entry, f"{prefix}{entry.name}/")
-        elif entry.name.endswith(".yaml"):
+        elif prefix and entry.name.endswith(".yaml"):  # beside the sources' folders lies tables.yaml, no preset
             found.append((f"{prefix}{entry.name.removesuffix('.yaml')}", entry))
     return found
 

@@ -25,7 +25,7 @@ FUSED_FLOATS_A_WEIGHT = 4  # the weights by sender and by receiver, a tile of th
 FUSED_FLOATS_A_CELL = 10  # states, adjoints, sums and their gradients: for a neuron and a sample, whatever the time
 FUSED_MARK_STEPS = 32  # adaptation and refractory counters are kept at every so many steps
 FUSED_PADDING = 16
-FUSED_DENSE_COPIES = 2  # spikes as numbers and their gradient, where what is read is more than one sum over time
+FUSED_DENSE_COPIES = 1  # spikes as numbers, and then their gradient, where what is read is more than one sum over time
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from service.cli.app import run
+from tests.cli.held import Service, holding
 from tests.serving import Served, served
 
 TINY: dict[str, Any] = {
@@ -53,6 +54,14 @@ def at_service(service: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
     """The service, as what SPIKESMITH_URL names."""
     monkeypatch.setenv("SPIKESMITH_URL", service.url)
     return service
+
+
+@pytest.fixture
+def held(sqlite_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """A service without a worker, as what SPIKESMITH_URL names."""
+    with holding(sqlite_database_url, tmp_path) as running:
+        monkeypatch.setenv("SPIKESMITH_URL", running.url)
+        yield running
 
 
 @pytest.fixture

@@ -151,6 +151,13 @@ def test_rasters_are_listed_and_saved_in_every_format(spikesmith: Spikesmith, do
     assert np.array_equal(np.nonzero(dense)[1], table["neuron"].to_numpy())
 
 
+def test_a_job_is_drawn_as_it_learned(spikesmith: Spikesmith, done: str, tmp_path: Path) -> None:
+    outcome = spikesmith("figure", done, "--out", str(tmp_path / "learning.png"))
+    assert outcome.code == 0, outcome.err
+    assert "tiny: how it learned" in outcome.err
+    assert (tmp_path / "learning.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_raster_that_was_not_recorded_is_bad_usage(spikesmith: Spikesmith, done: str, tmp_path: Path) -> None:
     outcome = spikesmith("raster", done, "--layer", "nothing", "--out", str(tmp_path / "x.png"))
     assert outcome.code == 2

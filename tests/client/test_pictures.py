@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from service.client import Curve, RasterInfo, Spikes, pictures
+from tests.client.samples import k_winners_sample, recall_sample, sequence_sample, softmax_sample
 
 
 def curve(name: str, split: str, *values: float) -> Curve:
@@ -48,7 +51,7 @@ def test_a_raster_has_a_panel_a_layer_with_the_first_at_the_bottom_and_every_spi
     panels = [(info("input", 64, 2), spikes((0.0, 0), (39.0, 63))), (info("hidden", 120, 1), spikes((5.0, 7)))]
     figure = pictures.raster(panels, "title")
     bottom, top = figure.axes
-    assert [top.get_ylabel(), bottom.get_ylabel()] == ["hidden neuron", "input neuron"]
+    assert [axes.get_title(loc="left") for axes in (top, bottom)] == ["hidden", "input"]
     assert top.get_position().y0 > bottom.get_position().y0
     assert np.asarray(bottom.collections[0].get_offsets()).tolist() == [[0, 0], [39, 63]]
     assert np.asarray(top.collections[0].get_offsets()).tolist() == [[5, 7]]
@@ -81,3 +84,119 @@ def test_drawing_leaves_no_figure_behind_in_pyplot() -> None:
     before = plt.get_fignums()
     pictures.learning_curves([curve("loss", "train", 1, 2)], "title")
     assert plt.get_fignums() == before
+
+
+def texts(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.texts]
+
+
+def headed(figure: Figure, name: str) -> Axes:
+    """The panel with that heading."""
+    (axes,) = (axes for axes in figure.axes if axes.get_title(loc="left") == name)
+    return axes
+
+
+# --- learning -------------------------------------------------------------------------------------------------------
+
+
+def test_a_loss_over_decades_gets_a_logarithmic_axis_and_an_accuracy_never_does() -> None:
+    falling = [curve("loss", "train", 60, 3), curve("accuracy", "train", 0.05, 0.9)]
+    loss, accuracy = pictures.learning_curves(falling, "title").axes
+    assert (loss.get_yscale(), accuracy.get_yscale()) == ("log", "linear")
+    for nearly in ((6, 3), (60, 0), (60, float("nan"))):
+        (loss,) = pictures.learning_curves([curve("loss", "train", *nearly)], "title").axes
+        assert loss.get_yscale() == "linear", nearly
+
+
+def test_published_number_and_ceiling_are_lines_in_the_panel_of_their_metric() -> None:
+    references = [pictures.Reference("accuracy", "published", 0.942), pictures.Reference("accuracy", "ceiling", 0.96)]
+    curves = [curve("loss", "train", 2, 1), curve("accuracy", "train", 0.5, 0.9)]
+    loss, accuracy = pictures.learning_curves(curves, "title", references).axes
+    assert len(loss.lines) == 1
+    legend = accuracy.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["train", "published 0.942", "ceiling 0.96"]
+    assert [np.ravel(line.get_ydata())[0] for line in accuracy.lines[1:]] == [0.942, 0.96]
+
+
+# --- rates ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_outputs_stand_beside_their_targets_and_the_answer_is_judged(wrong: bool) -> None:
+    sample = softmax_sample(wrong=wrong)
+    figure = pictures.rates(sample, "title")
+    bars = headed(figure, "read out")
+    targets, outputs = ([bar.get_height() for bar in container] for container in bars.containers)
+    assert sample.targets is not None
+    assert targets == pytest.approx(sample.targets[0])
+    assert outputs == pytest.approx(sample.outputs[0])
+    assert bars.get_title(loc="right").startswith("wrong" if wrong else "right")
+    assert bars.get_xlabel() == "output, read from 30 to 300 ms"
+    rasters = [headed(figure, name) for name in ("input", "hidden", "output")]
+    assert [axes.get_position().y0 for axes in rasters] == sorted(axes.get_position().y0 for axes in rasters)
+    assert [label.get_text() for label in headed(figure, "output").get_yticklabels()] == [str(i) for i in range(10)]
+
+
+def test_k_winners_have_the_borders_and_what_is_on_the_wrong_side_is_crossed() -> None:
+    bars = headed(pictures.rates(k_winners_sample(16, 3), "title"), "read out")
+    assert {"off below 20", "on above 50"} <= set(texts(bars))
+    assert [np.ravel(line.get_ydata())[0] for line in bars.lines] == [20, 50]
+    assert texts(bars).count("✗") == 1
+    assert bars.get_title(loc="right") == "1 of 16 on the wrong side"
+
+
+# --- recall ---------------------------------------------------------------------------------------------------------
+
+
+def test_recalls_are_judged_one_by_one_and_the_input_is_named() -> None:
+    figure = pictures.recall(recall_sample(), "title")
+    output = headed(figure, "read out")
+    assert texts(output) == ["✓ 1", "✗ 0, not 3", "✓ 0"]
+    assert output.get_title(loc="right").startswith("2 of 3 recalls right")
+    names = [label.get_text() for label in headed(figure, "input").get_yticklabels()]
+    assert names == ["value 0", "value 1", "value 2", "value 3", "store", "recall"]
+    panels = ["input", "hidden", "embedded.input", "embedded.hidden", "output", "read out"]
+    heights = [headed(figure, name).get_position().y0 for name in panels]
+    assert heights == sorted(heights)
+    shaded = [patch.get_x() for patch in headed(figure, "hidden").patches]
+    assert shaded == [800, 1400, 2200], "the slots of the recalls"
+    assert {headed(figure, name).get_xlim() for name in panels} == {(0, 2400)}
+
+
+# --- sequence -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("side", "prediction", "verdict"), [(28, 0, "right: a 0"), (14, 6, "wrong: a 0, taken for a 6")]
+)
+def test_a_sequence_is_drawn_over_time_and_as_the_image_that_it_was(side: int, prediction: int, verdict: str) -> None:
+    sample = sequence_sample(side, prediction)
+    figure = pictures.sequence(sample, "title")
+    pixels = np.array(sample.reading.input)
+    stairs = headed(figure, "input").patches[0]
+    assert np.array_equal(stairs.get_data().values, pixels)  # type: ignore[attr-defined]
+    (image,) = (axes.images[0] for axes in figure.axes if axes.images)
+    assert np.array_equal(image.get_array(), pixels.reshape(side, side))
+    outputs = headed(figure, "read out")
+    assert outputs.get_title(loc="right") == verdict
+    assert [bar.get_width() for bar in outputs.containers[0]] == pytest.approx(sample.outputs[0])
+
+
+def test_every_picture_of_a_sample_can_be_saved(tmp_path: Path) -> None:
+    drawn = {
+        "rates": pictures.rates(softmax_sample(32), "softmax"),
+        "winners": pictures.rates(k_winners_sample(5, 1), "k-winners"),
+        "recall": pictures.recall(recall_sample(embedded=False), "recall"),
+        "sequence": pictures.sequence(sequence_sample(14, last_step_only=True), "sequence"),
+    }
+    for name, figure in drawn.items():
+        pictures.save(figure, tmp_path / f"{name}.png")
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_outputs_that_are_no_numbers_can_be_drawn(tmp_path: Path) -> None:
+    for draw, sample in ((pictures.rates, k_winners_sample()), (pictures.recall, recall_sample())):
+        lost = [[None for _ in row] for row in sample.reading.outputs]
+        diverged = pictures.Sample(sample.panels, sample.reading.model_copy(update={"outputs": lost}))
+        pictures.save(draw(diverged, "lost"), tmp_path / "lost.png")

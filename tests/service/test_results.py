@@ -167,6 +167,32 @@ def test_rasters_are_listed_and_filtered(client: TestClient, recorded: Recorded)
     assert [one["id"] for one in (*page["items"], *rest["items"])] == [one["id"] for one in items]
 
 
+def test_what_was_read_out_of_a_sample_comes_with_its_last_layer(
+    client: TestClient, start: Callable[..., Attempt]
+) -> None:
+    reading = {
+        "windows_ms": [[0.0, 10.0], [10.0, 20.0]],
+        "outputs": [[1.5, float("nan")], [0.25, 2.0]],
+        "targets": [[1.0, 0.0], [0.0, 1.0]],
+        "unit": "Hz",
+        "labels": [None, 1],
+        "predictions": [0, 1],
+    }
+    attempt = start()
+    layers = [
+        RasterRow(1, 10, "test", layer, 0, 1, 1, 0.5, make_spikes(), what)
+        for layer, what in (("hidden", None), ("output", reading))
+    ]
+    attempt.record(RecordBatch(rasters=layers))
+    output, hidden = get(client, f"/v1/jobs/{attempt.job_id}/rasters").json()["items"]
+    assert hidden["reading"] is None
+    told = output["reading"]
+    assert told["outputs"] == [[1.5, None], [0.25, 2.0]], "a number that is none has no word in JSON"
+    for name in ("windows_ms", "targets", "unit", "labels", "predictions"):
+        assert told[name] == reading[name]
+    assert (told["borders_hz"], told["input"]) == (None, None)
+
+
 def expected(recorded: Recorded, steps: slice, neurons: list[int]) -> list[tuple[float, int]]:
     mask = np.zeros_like(recorded.spikes)
     mask[steps, neurons] = True

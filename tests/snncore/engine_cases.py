@@ -40,6 +40,8 @@ class Case:
     density: float | None = 0.3
     """Share of spikes in the input; None: the input is numbers."""
     gain: float = 1.5
+    connectivity: float = 1.0
+    """Share of the synapses that exist."""
     n_projected: int = 0
     projection_delay: Delay = DELAY_0
     trainable_neurons: bool = False
@@ -67,6 +69,9 @@ def present(engine: Engine, case: Case, backward: Backward = FULL) -> Outcome:
         )  # fmt: skip
         with torch.no_grad():
             made.weight.copy_((made.weight * 256).round() / 256)
+            if case.connectivity < 1:
+                exists = torch.rand(made.weight.shape, generator=torch.Generator().manual_seed(case.seed + n_pre))
+                made.weight.mul_(exists < case.connectivity)
         leaves[name] = made.weight
         return made
 

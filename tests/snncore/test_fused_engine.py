@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from snncore.engines import Checkpointed, Full, Layer, ReferenceEngine, Truncated, choose_engine
-from snncore.engines.cpu import FusedCpuEngine
+from snncore.engines.cpu import FusedCpuEngine, listed
+from snncore.engines.cpu.presentation import Links
 from snncore.errors import EngineUnavailable
 from snncore.neurons import neuron_parameters
-from snncore.spec.architecture import ConstantDelay, UniformDelay
+from snncore.spec.architecture import ConstantDelay, Delay, NormalWeights, UniformDelay
 from snncore.spikes import SpikeTrain
 from snncore.surrogates import spike_function
 from snncore.synapses import Synapses
@@ -34,6 +35,7 @@ MIXED: dict[str, Any] = {
     ],
 }
 SCATTERED = UniformDelay(kind="uniform", low=1, high=4)
+AT_ONCE_OR_LATER = UniformDelay(kind="uniform", low=0, high=5)
 LATE = ConstantDelay(kind="constant", steps=3)
 
 
@@ -77,6 +79,12 @@ CASES = {
     "one step": Case(ALIF, n_steps=1, trainable_neurons=True),
     "one sample": Case(ALIF, batch=1),
     "one neuron": Case(ALIF, sizes=(1, 1)),
+    "few synapses": Case(LIF, sizes=(50, 300, 240), recurrent=(True, False), connectivity=0.02, gain=8.0, n_steps=9),
+    "few synapses, delays of all kinds": Case(
+        ALIF, sizes=(40, 50, 70), recurrent=(True, True), delay=AT_ONCE_OR_LATER, recurrent_delay=SCATTERED,
+        connectivity=0.1, gain=5.0, n_projected=3, trainable_neurons=True, n_steps=40,
+    ),
+    "no synapses": Case(LIF, sizes=(5, 7), connectivity=0.0, biased=True),
 }  # fmt: skip
 
 
@@ -87,9 +95,39 @@ def test_it_is_the_reference(case: Case, dtype: torch.dtype, threads: int) -> No
     assert_same(present(FUSED, case), present(REFERENCE, case), TOLERANCE[dtype])
 
 
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_it_is_the_reference_with_listed_synapses(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listed, "pays", lambda *_: True)
+    case = replace(case, connectivity=min(case.connectivity, 0.5))
+    assert_same(present(FUSED, case), present(REFERENCE, case), 1e-9)
+
+
+def test_synapses_are_listed_where_there_are_few_for_their_delays() -> None:
+    def is_listed(n: int, connectivity: float, delay: Delay) -> bool:
+        recurrence = Synapses(
+            n, n, name="test", seed=0, weights=NormalWeights(kind="normal"), delay=delay, dtype=torch.float32,
+            device=torch.device("cpu"),
+        )  # fmt: skip
+        with torch.no_grad():
+            recurrence.weight.mul_(torch.rand(n, n, generator=torch.Generator().manual_seed(0)) < connectivity)
+        return listed.listed(Links(tuple(recurrence.delays), slice(0), recurrence)) is not None
+
+    ten = UniformDelay(kind="uniform", low=1, high=10)
+    assert [is_listed(1000, share, LATE) for share in (0.02, 0.3, 1.0)] == [True, False, False]
+    assert [is_listed(240, share, LATE) for share in (0.12, 1.0)] == [False, False]
+    assert [is_listed(240, share, ten) for share in (0.12, 1.0)] == [True, True]
+
+
 @pytest.mark.parametrize("steps", [1, 4, 7, 64])
 @pytest.mark.parametrize(
-    "name", ["mixed, refractory", "delays everywhere", "numbers as input", "reset in the same step"]
+    "name",
+    [
+        "mixed, refractory",
+        "delays everywhere",
+        "numbers as input",
+        "reset in the same step",
+        "few synapses, delays of all kinds",
+    ],
 )
 def test_every_backward_strategy_is_the_reference(name: str, steps: int) -> None:
     case = CASES[name]
@@ -169,6 +207,7 @@ def cases(draw: st.DrawFn) -> Case:
         recurrent_delay=draw(delays(1)),
         density=draw(st.sampled_from([None, 0.0, 0.05, 0.4, 0.8, 1.0])),
         gain=draw(st.sampled_from([0.5, 2.0, 6.0])),
+        connectivity=draw(st.sampled_from([1.0, 0.3, 0.05])),
         n_projected=draw(st.integers(0, 20)),
         projection_delay=draw(delays(0)),
         trainable_neurons=draw(st.booleans()),
@@ -178,27 +217,30 @@ def cases(draw: st.DrawFn) -> Case:
     )
 
 
-def sweep(case: Case, strategy: str, steps: int) -> None:
+def sweep(case: Case, lists: bool, strategy: str, steps: int) -> None:
     note(repr(case))
     found = {"full": Full(), "checkpointed": Checkpointed(steps), "truncated": Truncated(steps)}[strategy]
     expected = Full() if strategy == "checkpointed" else found
-    assert_same(present(FUSED, case, found), present(REFERENCE, case, expected), TOLERANCE[case.dtype])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listed, "pays", lambda *_: lists)
+        outcome = present(FUSED, case, found)
+    assert_same(outcome, present(REFERENCE, case, expected), TOLERANCE[case.dtype])
 
 
 strategies = st.sampled_from(["full", "checkpointed", "truncated"])
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
-@given(cases(), strategies, st.integers(1, 90))
-def test_a_sweep_of_networks(case: Case, strategy: str, steps: int) -> None:
-    sweep(case, strategy, steps)
+@given(cases(), st.booleans(), strategies, st.integers(1, 90))
+def test_a_sweep_of_networks(case: Case, lists: bool, strategy: str, steps: int) -> None:
+    sweep(case, lists, strategy, steps)
 
 
 @pytest.mark.slow
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(cases(), strategies, st.integers(1, 90))
-def test_a_long_sweep_of_networks(case: Case, strategy: str, steps: int) -> None:
-    sweep(case, strategy, steps)
+@given(cases(), st.booleans(), strategies, st.integers(1, 90))
+def test_a_long_sweep_of_networks(case: Case, lists: bool, strategy: str, steps: int) -> None:
+    sweep(case, lists, strategy, steps)
 
 
 def test_one_thread_and_two_come_to_the_same_bits() -> None:

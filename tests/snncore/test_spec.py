@@ -143,6 +143,7 @@ def k_winners(n: int, k: int) -> dict[str, Any]:
         ),
         (k_winners(64, 64), "task.k"),
         (k_winners(5, 1), "task.n_outputs"),
+        (deep_merge(k_winners(64, 1), {"task": {"borders": {"zero_hz": 30.0}}}), "task.decision_hz"),
         ({"task": {"kind": "k_winners", "n_outputs": 64, "k": 1}}, "architecture.readout.kind"),
         (
             {"task": {"kind": "recall"}, "dataset": {"kind": "store_recall", "n_values": 10}, "encoding": {"frames": 2}}
@@ -276,7 +277,8 @@ torch.set_num_threads(1)
 # not getrusage: its peak survives exec, so a child of a large process starts with the size of its parent
 def peak(): return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM:"))
 run = train(parse_job_spec(json.loads(sys.argv[1])))
-warm = json.loads(sys.argv[1]); warm["encoding"]["duration_ms"] = 2.0; warm["training"]["epochs"] = 1
+warm = json.loads(sys.argv[1]); warm["training"]["epochs"] = 1
+warm["encoding"]["duration_ms"] = 2.0 * warm["encoding"].get("frames", 1)
 warm["architecture"].update({"layers": [2, 2]} if "layers" in warm["architecture"] else {"n_hidden": 2})
 for event in train(parse_job_spec(warm)): pass
 before = peak()
@@ -315,6 +317,14 @@ def test_the_memory_estimate_of_the_reference_is_within_a_third(neuron: dict[str
         recording={"kind": "none"},
     )
     assert estimate(parse_job_spec(document)).peak_memory_bytes == pytest.approx(measured_memory(document), rel=0.33)
+
+
+@pytest.mark.slow
+def test_the_memory_estimate_of_outputs_by_frame_is_within_a_fifth() -> None:
+    """The spikes are kept as numbers where more than one sum over time is read."""
+    changes = {"recording": {"kind": "none"}, "architecture": {"n_hidden": 200}, "dataset": {"n_train": 512}}
+    document = deep_merge(get_preset("renner/store-recall").spec, changes)
+    assert estimate(parse_job_spec(document)).peak_memory_bytes == pytest.approx(measured_memory(document), rel=0.2)
 
 
 FEED_FORWARD = {"kind": "feedforward", "layers": [700, 300], "readout": {"kind": "spike_count"}}

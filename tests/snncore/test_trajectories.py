@@ -144,7 +144,7 @@ def test_the_sweep_of_the_input_gives_the_published_example() -> None:
 
 
 def adaptive_run(fields: dict[str, Any], current: Tensor) -> tuple[Scan, Tensor]:
-    """What an adaptive recurrent-free layer does, and the gradient of the sum of its weighted spikes for the current."""
+    """What a layer of adaptive neurons does, and the gradient of the weighted sum of its spikes for the current."""
     spec = neuron(kind="alif", tau_mem_ms=HALF, tau_adapt_ms=HALF / 2, n_refractory=1, **fields)
     free = current.clone().requires_grad_()
     scan = run(spec, free)

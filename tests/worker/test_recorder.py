@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from service.settings import Settings
-from service.store import jobs
+from service.store import jobs, rasters
 from service.store.errors import AttemptSuperseded, StoreBusy
 from snncore.events import Checkpoint, Event, Finished, Log, Metric, Progress, Raster, Started, Stopped
 from tests.worker.claimed import ClaimedJob
@@ -36,7 +36,7 @@ def every_kind_of_event() -> list[Event]:
         Log("warning", "layer hidden is silent"),
         progress(1),
         Metric("loss", "train", 1, 1, 0.5, better="min"),
-        Raster(1, 1, "test", "hidden", 0, 3, 4, 1.0, spikes),
+        Raster(1, 1, "test", "hidden", 0, 3, 4, 1.0, spikes, {"windows_ms": [[2.0, 6.0]], "outputs": [[8.5]]}),
         Checkpoint("last", 1, 1, b"weights"),
         Finished({"metrics": {"test": {"accuracy": 0.9}}}),
     ]
@@ -61,6 +61,9 @@ def test_every_kind_of_event_reaches_the_store(job: ClaimedJob) -> None:
     }
     assert [point["value"] for event in job.events("metric") for point in event["points"]] == [0.5]
     assert [event["layer"] for event in job.events("raster")] == ["hidden"]
+    with job.database.read() as session:
+        (raster,) = rasters.list_rasters(session, job.id, filters={}, before=None, limit=9)
+        assert raster.reading == {"windows_ms": [[2.0, 6.0]], "outputs": [[8.5]]}
     assert [event["kind"] for event in job.events("checkpoint")] == ["last"]
     assert job.events("log")[0]["message"] == "training starts from the beginning (torch 2.13.0, threads 2)"
 

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from snncore.engines.cpu.dense import multiply
+from snncore.engines.cpu.listed import Listed, listed
 from snncore.engines.cpu.native import STRUCTS, SUFFIX, library
 from snncore.engines.cpu.parallel import run_all
-from snncore.engines.cpu.presentation import Given, Links, Part, Run, State
+from snncore.engines.cpu.presentation import Given, Links, Part, Run, State, padded
 from snncore.engines.interface import surrogate_spike
 from snncore.neurons import TRAINABLE
 from snncore.spikes import WORD
@@ -61,11 +62,19 @@ class Kernels:
         self.tiles: dict[int, list[Tensor]] = {}
         self.receivers: dict[int, Tensor] = {}
         self.vectors = [self._neurons(part) for part in run.parts]
-        self.input_rows = [part.input.by_sender(tensors) if part.input else None for part in run.parts]
-        self.own_rows = [part.recurrence.by_sender(tensors) if part.recurrence else None for part in run.parts]
+        in_spikes = [i > 0 or run.words is not None for i in range(len(run.parts))]
+        self.input_rows = [self._rows(part.input, spikes) for part, spikes in zip(run.parts, in_spikes, strict=True)]
+        self.own_rows = [self._rows(part.recurrence, True) for part in run.parts]
         self.projection_rows = run.projection.by_sender(tensors) if run.projection else None
         self.biases = [self._row(part, None if part.bias is None else tensors[part.bias]) for part in run.parts]
         self.input_words, self.input_lead = self._input_words()
+
+    def _rows(self, links: Links | None, in_spikes: bool) -> Tensor | Listed | None:
+        """The weights of synapses by the sender, padded, or a list of those that exist, where they are few."""
+        if links is None:
+            return None
+        few = listed(links) if in_spikes else None
+        return links.by_sender(self.tensors) if few is None else few
 
     def kernel_named(self, name: str) -> Any:
         return getattr(self.native, f"{name}_{SUFFIX[self.dtype]}")
@@ -152,31 +161,41 @@ class Kernels:
         at.weighted = self.pointer(sums[1]) if at.kernel else None
         rows = self.input_rows[i]
         bits, lead = (run.bits[i - 1], run.leads[i - 1]) if i else (self.input_words, self.input_lead)
-        width = part.stride
-        if rows is not None and part.input is not None and (bits is not None or self.stepwise):
-            at.input.n_pre, at.input.n_delays = rows.shape[1], len(part.input.delays)
-            at.input.delays = self.indices(part.input.delays)
+        width, tiles = part.stride, None
+        if part.input is not None and (bits is not None or self.stepwise):
+            self._arriving(at.input, part.input)
             if bits is not None:
                 at.input.words, at.input.n_words, at.input.lead = self.pointer(bits[start:]), bits.shape[2], lead
             else:
                 assert self.numbers is not None
                 at.input.numbers, at.input.n_numbers = self.pointer(self.numbers), self.numbers.shape[2]
                 at.input.start = start
-            if part.recurrence is None:
-                width = self._tile_width(part, rows.shape[1])
-            tiles = self._tiles(i, rows, width)
+            if isinstance(rows, Listed):
+                self._list(at.input, rows)
+            elif rows is not None:
+                if part.recurrence is None:
+                    width = self._tile_width(part, rows.shape[1])
+                tiles = self._tiles(i, rows, width)
         else:
             self.currents(i, span, tape)
-            tiles = None
         if part.recurrence is not None:
             own = self.own_rows[i]
-            assert own is not None
             at.recurrence.words, at.recurrence.n_words, at.recurrence.lead = at.words, at.n_words, at.lead
-            at.recurrence.n_pre, at.recurrence.n_delays = own.shape[1], len(part.recurrence.delays)
-            at.recurrence.delays = self.indices(part.recurrence.delays)
-            at.recurrence.weights = self.pointer(own)
+            self._arriving(at.recurrence, part.recurrence)
+            if isinstance(own, Listed):
+                self._list(at.recurrence, own)
+            else:
+                at.recurrence.weights = self.pointer(own)
         self._split("forward", at, width, tiles)
         return marks
+
+    def _arriving(self, at: Any, links: Links) -> None:
+        at.n_pre, at.n_delays, at.delays = padded(links.n_pre), len(links.delays), self.indices(links.delays)
+
+    def _list(self, at: Any, synapses: Listed) -> None:
+        at.listed.starts, at.listed.places = self.pointer(synapses.starts), self.pointer(synapses.places)
+        at.listed.values = self.pointer(synapses.values)
+        at.listed.shortest, at.listed.span = synapses.shortest, synapses.span
 
     @property
     def stepwise(self) -> bool:
@@ -191,10 +210,11 @@ class Kernels:
         assert x is not None
         start, stop = span
         rows = self.input_rows[i]
-        if part.input is None or rows is None:
+        if part.input is None:
             tape[:, :, : part.n] = x[start:stop]
             tape[:, :, part.n :] = 0
             return
+        assert isinstance(rows, Tensor)
         if x.stride(0) != 0:
             for k, delay in enumerate(part.input.delays):
                 sent, arrived = reaches(delay, start, stop)
@@ -241,17 +261,20 @@ class Kernels:
             rows = self.input_rows[i + 1] if i + 1 < len(run.parts) else self.projection_rows
             assert rows is not None
             self._feedback(at.next, after, next_tape, later[i + 1], rows)
-            if part.recurrence is None:
+            if part.recurrence is None and isinstance(rows, Tensor):
                 width = self._tile_width(part, rows.shape[2])
         self._split("backward", at, width, None)
 
-    def _feedback(self, at: Any, links: Links, tape: Tensor, later: Tensor | None, sender: Tensor) -> None:
-        if links.where.start not in self.receivers:
-            self.receivers[links.where.start] = links.by_receiver(self.tensors)
+    def _feedback(self, at: Any, links: Links, tape: Tensor, later: Tensor | None, sender: Tensor | Listed) -> None:
         at.gradient = self.pointer(tape)
         at.later, at.n_later = self.pointer(later), 0 if later is None else later.shape[0]
-        _, at.n_pre, at.n_post = sender.shape
-        at.n_delays, at.delays = len(links.delays), self.indices(links.delays)
+        at.n_post = padded(links.n_post)
+        self._arriving(at, links)
+        if isinstance(sender, Listed):
+            self._list(at, sender)
+            return
+        if links.where.start not in self.receivers:
+            self.receivers[links.where.start] = links.by_receiver(self.tensors)
         at.by_sender, at.by_receiver = self.pointer(sender), self.pointer(self.receivers[links.where.start])
 
     def _tile_width(self, part: Part, n_others: int) -> int:

@@ -71,7 +71,7 @@ class FusedCpuEngine:
                 return None
             by_delay = synapses.weight_by_delay()
             tensors.extend(by_delay.values())
-            return Links(tuple(by_delay), slice(len(tensors) - len(by_delay), len(tensors)), *synapses.weight.shape)
+            return Links(tuple(by_delay), slice(len(tensors) - len(by_delay), len(tensors)), synapses)
 
         parts: list[Part] = []
         for layer in layers:

@@ -19,6 +19,7 @@ LIBRARY = Path(__file__).with_name("libscan.so")
 class Structs(NamedTuple):
     """The structs for one precision."""
 
+    listed: type[Structure]
     synapses: type[Structure]
     source: type[Structure]
     feedback: type[Structure]
@@ -36,12 +37,14 @@ def _structs(real: Any) -> Structs:
     def pointers(*names: str) -> list[tuple[str, Any]]:
         return [(name, c_void_p) for name in names]
 
+    listed = _struct("Listed", [*pointers("starts", "places", "values"), *integers("shortest", "span")])
     synapses = _struct(
         "Synapses",
         [
             *pointers("words", "numbers"),
             *integers("n_words", "lead", "n_numbers", "start", "n_pre", "n_delays"),
             *pointers("delays", "weights"),
+            ("listed", listed),
         ],
     )
     source = _struct(
@@ -58,6 +61,7 @@ def _structs(real: Any) -> Structs:
             *pointers("gradient", "later"),
             *integers("n_later", "n_pre", "n_post", "n_delays"),
             *pointers("delays", "by_sender", "by_receiver"),
+            ("listed", listed),
         ],
     )
     layer = _struct(
@@ -80,7 +84,7 @@ def _structs(real: Any) -> Structs:
             *pointers("dv", "da", "d_decay_mem", "d_v_threshold", "d_decay_adapt", "d_beta_adapt"),
         ],
     )
-    return Structs(synapses, source, feedback, layer)
+    return Structs(listed, synapses, source, feedback, layer)
 
 
 STRUCTS: Mapping[torch.dtype, Structs] = {torch.float32: _structs(c_float), torch.float64: _structs(c_double)}

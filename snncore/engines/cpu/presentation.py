@@ -12,6 +12,7 @@ from snncore.engines.cpu.buffers import Buffers
 from snncore.engines.interface import Layer
 from snncore.neurons import NeuronParameters
 from snncore.spikes import SpikeTrain
+from snncore.synapses import Synapses
 
 PADDING = 16
 """Neurons of a layer are padded to a multiple of this: a vector register of floats."""
@@ -27,8 +28,15 @@ class Links:
 
     delays: tuple[int, ...]
     where: slice
-    n_post: int
-    n_pre: int
+    synapses: Synapses
+
+    @property
+    def n_post(self) -> int:
+        return self.synapses.weight.shape[0]
+
+    @property
+    def n_pre(self) -> int:
+        return self.synapses.weight.shape[1]
 
     @property
     def longest(self) -> int:

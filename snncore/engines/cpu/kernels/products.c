@@ -145,6 +145,30 @@ void NAME(add_dots)(REAL *rows, int64_t rows_stride, const REAL *weights, const 
     }
 }
 
+/* rows[g, i] += the values of the synapses of sender `column` + i times the numbers ahead[place, g], for the neurons i
+   whose bits are set in any sample; rows [4, rows_stride], ahead [., 4], active [4, n_words] */
+void NAME(add_listed)(REAL *rows, int64_t rows_stride, const NAME(Listed) *listed, int64_t column, const REAL *ahead,
+                      const uint64_t *active, int64_t n_words, int64_t n_group) {
+    const NAME(four) *numbers = (const NAME(four) *)ahead;
+    for (int64_t w = 0; w < n_words; w++) {
+        uint64_t bits = 0;
+        for (int64_t g = 0; g < n_group; g++) bits |= active[g * n_words + w];
+        for (; bits != 0; bits &= bits - 1) {
+            const int64_t i = 64 * w + __builtin_ctzll(bits), stop = listed->starts[column + i + 1];
+            const REAL *values = listed->values;
+            const int32_t *places = listed->places;
+            NAME(four) s[4] = {{0}};
+            int64_t e = listed->starts[column + i];
+            for (; e + 4 <= stop; e += 4) {
+                for (int k = 0; k < 4; k++) s[k] += values[e + k] * numbers[places[e + k]];
+            }
+            for (; e < stop; e++) s[0] += values[e] * numbers[places[e]];
+            const NAME(four) sum = (s[0] + s[1]) + (s[2] + s[3]);
+            for (int64_t g = 0; g < n_group; g++) rows[g * rows_stride + i] += sum[g];
+        }
+    }
+}
+
 #undef vec
 #undef load
 #undef store

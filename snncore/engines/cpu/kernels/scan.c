@@ -143,6 +143,37 @@ static void NAME(receive)(REAL *rows, const NAME(Synapses) *synapses, int64_t t,
     }
 }
 
+/* What spikes have sent ahead through listed synapses: for each sample of the group the currents of the next `span`
+   steps, in the slots from `at` on of [2 span, width]. */
+typedef struct {
+    REAL *slots;
+    int64_t at;
+} NAME(Ahead);
+
+/* rows [GROUP, width] = what arrives at step t, after the spikes that the nearest synapses bring to it have been sent on
+   through all of theirs. Called for the steps in their order, from `span` - 1 before the first. */
+static void NAME(receive_listed)(REAL *rows, NAME(Ahead) *ahead, const NAME(Synapses) *synapses, int64_t t,
+                                 int64_t batch, int64_t first, int64_t n_group, int64_t width, NAME(Arrivals) *at) {
+    const NAME(Listed) *listed = &synapses->listed;
+    const int64_t span = listed->span, size = 2 * span * width;
+    const int64_t step = t + synapses->lead - listed->shortest;
+    const int full = ahead->at == span, fresh = t == 1 - span;
+    ahead->at = full || fresh ? 0 : ahead->at + 1;
+    for (int64_t g = 0; g < n_group; g++) {
+        REAL *slots = ahead->slots + g * size, *now = slots + ahead->at * width;
+        if (fresh) memset(slots, 0, sizeof(REAL) * (size_t)(span * width));
+        if (full && !fresh) memcpy(slots, slots + (span + 1) * width, sizeof(REAL) * (size_t)((span - 1) * width));
+        memset(now + (span - 1) * width, 0, sizeof(REAL) * (size_t)width);
+        const uint64_t *words = synapses->words + (step * batch + first + g) * synapses->n_words;
+        const int64_t n_spikes = list_spikes(words, synapses->n_words, at->spikes);
+        for (int64_t s = 0; s < n_spikes; s++) {
+            const int64_t stop = listed->starts[at->spikes[s] + 1];
+            for (int64_t e = listed->starts[at->spikes[s]]; e < stop; e++) now[listed->places[e]] += listed->values[e];
+        }
+        memcpy(rows + g * width, now, sizeof(REAL) * (size_t)width);
+    }
+}
+
 /* The potential of this step from that of the step before, its spikes z and adaptation a. */
 static void NAME(integrate)(const Layer *layer, int64_t column, REAL *restrict v, const REAL *restrict before,
                             const REAL *restrict current, const REAL *restrict z, const REAL *restrict a) {
@@ -200,16 +231,31 @@ int NAME(forward)(const Layer *layer, int64_t from, int64_t to) {
     REAL *scratch = NAME(floats)(3 * GROUP * width + GROUP * most_pre);
     uint64_t *eights = calloc((size_t)(width / 8), 8);
     at.spikes = malloc(sizeof(int32_t) * (size_t)(GROUP * at.listed));
-    if (scratch == NULL || at.spikes == NULL || eights == NULL) {
-        free(scratch), free(at.spikes), free(eights);
-        return 1;
-    }
+    int no_memory = scratch == NULL || at.spikes == NULL || eights == NULL;
     REAL *received = scratch, *returned = received + GROUP * width, *z = returned + GROUP * width;
     at.coefficients = z + GROUP * width;
     uint8_t *flags = (uint8_t *)eights;
+    const NAME(Synapses) *kinds[2] = {input, recurrence};
+    REAL *arriving[2] = {received, returned};
+    NAME(Ahead) ahead[2] = {{0}};
+    for (int k = 0; k < 2; k++) {
+        const NAME(Listed) *listed = &kinds[k]->listed;
+        if (listed->values == NULL) continue;
+        ahead[k].slots = NAME(floats)(GROUP * 2 * listed->span * width);
+        no_memory |= ahead[k].slots == NULL;
+    }
+    if (no_memory) {
+        free(scratch), free(at.spikes), free(eights), free(ahead[0].slots), free(ahead[1].slots);
+        return 1;
+    }
 
     for (int64_t first = from; first < to; first += GROUP) {
         const int64_t n_group = to - first < GROUP ? to - first : GROUP;
+        for (int k = 0; k < 2; k++) {
+            for (int64_t t = 1 - kinds[k]->listed.span; ahead[k].slots != NULL && t < 0; t++) {
+                NAME(receive_listed)(arriving[k], &ahead[k], kinds[k], t, batch, first, n_group, width, &at);
+            }
+        }
         for (int64_t g = 0; g < n_group; g++) {
             const uint64_t *words = layer->words + ((layer->lead - 1) * batch + first + g) * layer->n_words;
             for (int64_t j = 0; j < width; j++) {
@@ -217,13 +263,13 @@ int NAME(forward)(const Layer *layer, int64_t from, int64_t to) {
             }
         }
         for (int64_t t = 0; t < layer->n_steps; t++) {
-            if (input->n_delays > 0) {
-                memset(received, 0, sizeof(REAL) * (size_t)(GROUP * width));
-                NAME(receive)(received, input, t, batch, first, n_group, width, &at);
-            }
-            if (recurrence->n_delays > 0) {
-                memset(returned, 0, sizeof(REAL) * (size_t)(GROUP * width));
-                NAME(receive)(returned, recurrence, t, batch, first, n_group, width, &at);
+            for (int k = 0; k < 2; k++) {
+                if (ahead[k].slots != NULL) {
+                    NAME(receive_listed)(arriving[k], &ahead[k], kinds[k], t, batch, first, n_group, width, &at);
+                } else if (kinds[k]->n_delays > 0) {
+                    memset(arriving[k], 0, sizeof(REAL) * (size_t)(GROUP * width));
+                    NAME(receive)(arriving[k], kinds[k], t, batch, first, n_group, width, &at);
+                }
             }
             for (int64_t g = 0; g < n_group; g++) {
                 const int64_t b = first + g, here = b * stride + column;
@@ -267,7 +313,7 @@ int NAME(forward)(const Layer *layer, int64_t from, int64_t to) {
                    sizeof(REAL) * (size_t)width);
         }
     }
-    free(scratch), free(at.spikes), free(eights);
+    free(scratch), free(at.spikes), free(eights), free(ahead[0].slots), free(ahead[1].slots);
     return 0;
 }
 
@@ -317,6 +363,53 @@ typedef struct {
     int64_t n_words, n;
     REAL *coefficients; /* [GROUP, most postsynaptic neurons] */
 } NAME(Active);
+
+/* The gradients that listed synapses reach from a step: those of the `span` steps from there on, in the slots from `at`
+   on of [2 span, n_post, GROUP]. */
+typedef struct {
+    REAL *slots;
+    int64_t at;
+} NAME(Reach);
+
+/* Put the gradients [batch, n_post] of step `step` into a slot, the samples of the group side by side. */
+static void NAME(lay_out)(REAL *restrict slot, const NAME(Feedback) *from, int64_t step, const Layer *layer,
+                          int64_t first, int64_t n_group) {
+    const int64_t n_post = from->n_post, after = step - layer->n_steps;
+    if (n_group < GROUP || after >= from->n_later) memset(slot, 0, sizeof(REAL) * (size_t)(GROUP * n_post));
+    if (after >= from->n_later) return;
+    const REAL *restrict g0 = after < 0 ? from->gradient + (step * layer->batch + first) * n_post
+                                        : from->later + (after * layer->batch + first) * n_post;
+    if (n_group < GROUP) {
+        for (int64_t g = 0; g < n_group; g++) {
+            for (int64_t j = 0; j < n_post; j++) slot[GROUP * j + g] = g0[g * n_post + j];
+        }
+        return;
+    }
+    const REAL *restrict g1 = g0 + n_post, *restrict g2 = g1 + n_post, *restrict g3 = g2 + n_post;
+    for (int64_t j = 0; j < n_post; j++) {
+        slot[GROUP * j] = g0[j], slot[GROUP * j + 1] = g1[j], slot[GROUP * j + 2] = g2[j], slot[GROUP * j + 3] = g3[j];
+    }
+}
+
+/* `send_back` through listed synapses. Called for the steps in their order, from the last. */
+static void NAME(send_back_listed)(REAL *rows, NAME(Reach) *reach, const NAME(Feedback) *from, int64_t t,
+                                   const Layer *layer, int64_t first, int64_t n_group, NAME(Active) *active) {
+    const int64_t span = from->listed.span, size = GROUP * from->n_post, nearest = t + from->listed.shortest;
+    if (t == layer->n_steps - 1) {
+        reach->at = span;
+        for (int64_t k = 1; k < span; k++) {
+            NAME(lay_out)(reach->slots + (span + k) * size, from, nearest + k, layer, first, n_group);
+        }
+    } else if (reach->at == 0) {
+        reach->at = span;
+        memcpy(reach->slots + (span + 1) * size, reach->slots, sizeof(REAL) * (size_t)((span - 1) * size));
+    } else {
+        reach->at--;
+    }
+    REAL *here = reach->slots + reach->at * size;
+    NAME(lay_out)(here, from, nearest, layer, first, n_group);
+    NAME(add_listed)(rows, layer->width, &from->listed, layer->column, here, active->bits, active->n_words, n_group);
+}
 
 /* rows [GROUP, width] += what the neurons on which the spikes of step t end have for them, for active neurons only */
 static void NAME(send_back)(REAL *rows, const NAME(Feedback) *from, int64_t t, const Layer *layer, int64_t first,
@@ -401,8 +494,18 @@ int NAME(backward)(const Layer *layer, int64_t from, int64_t to) {
     int32_t *wait = malloc(sizeof(int32_t) * (size_t)width);
     uint64_t *eights = calloc((size_t)(width / 8), 8);
     active.bits = calloc((size_t)(GROUP * active.n_words), 8);
-    if (!scratch || !closed || !wait || !eights || !active.bits) {
+    int no_memory = !scratch || !closed || !wait || !eights || !active.bits;
+    const NAME(Feedback) *kinds[2] = {&layer->own, &layer->next};
+    NAME(Reach) reach[2] = {{0}};
+    for (int k = 0; k < 2; k++) {
+        const NAME(Listed) *listed = &kinds[k]->listed;
+        if (listed->values == NULL) continue;
+        reach[k].slots = NAME(floats)(2 * listed->span * kinds[k]->n_post * GROUP);
+        no_memory |= reach[k].slots == NULL;
+    }
+    if (no_memory) {
         free(scratch), free(closed), free(wait), free(eights), free(active.bits);
+        free(reach[0].slots), free(reach[1].slots);
         return 1;
     }
     REAL *h = scratch, *dz = h + GROUP * width, *z = dz + GROUP * width, *threshold = z + width,
@@ -485,8 +588,13 @@ int NAME(backward)(const Layer *layer, int64_t from, int64_t to) {
                     }
                 }
                 if (sends) {
-                    NAME(send_back)(dz, &layer->own, t, layer, first, n_group, &active);
-                    NAME(send_back)(dz, &layer->next, t, layer, first, n_group, &active);
+                    for (int k = 0; k < 2; k++) {
+                        if (reach[k].slots != NULL) {
+                            NAME(send_back_listed)(dz, &reach[k], kinds[k], t, layer, first, n_group, &active);
+                        } else {
+                            NAME(send_back)(dz, kinds[k], t, layer, first, n_group, &active);
+                        }
+                    }
                 }
                 for (int64_t g = 0; g < n_group; g++) {
                     const int64_t b = first + g, here = b * stride + column;
@@ -509,6 +617,7 @@ int NAME(backward)(const Layer *layer, int64_t from, int64_t to) {
         }
     }
     free(scratch), free(closed), free(wait), free(eights), free(active.bits);
+    free(reach[0].slots), free(reach[1].slots);
     return 0;
 }
 

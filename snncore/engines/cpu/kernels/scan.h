@@ -5,25 +5,36 @@
 
 #include <stdint.h>
 
+/* The synapses that exist, sender by sender: those of neuron i are starts[i] to starts[i + 1]. A synapse of delay d onto
+   neuron j has the place (d - shortest) * n_post + j, where d - shortest is less than `span`. */
+typedef struct {
+    const int64_t *starts;
+    const int32_t *places;
+    const REAL *values;
+    int64_t shortest, span;
+} NAME(Listed);
+
 /* Synapses that take spikes or numbers. words [lead + T, B, n_words] begins `lead` steps before the chunk; numbers
    [., B, n_numbers] begins with the presentation, `start` steps before the chunk, or is null;
-   weights [n_delays, n_pre, width], for the neurons of one tile. */
+   weights [n_delays, n_pre, width], for the neurons of one tile, or null where the synapses are listed. */
 typedef struct {
     const uint64_t *words;
     const REAL *numbers;
     int64_t n_words, lead, n_numbers, start, n_pre, n_delays;
     const int64_t *delays;
     const REAL *weights;
+    NAME(Listed) listed;
 } NAME(Synapses);
 
 /* Synapses seen from the neurons that send: gradient [T, B, n_post] of the currents of the neurons they end on, and
    `later` [n_later, B, n_post], the same for the steps after the chunk. The weights lie here twice, by the sender
-   [n_delays, n_pre, n_post] and by the receiver [n_delays, n_post, n_pre]. */
+   [n_delays, n_pre, n_post] and by the receiver [n_delays, n_post, n_pre], or they are null and the synapses listed. */
 typedef struct {
     const REAL *gradient, *later;
     int64_t n_later, n_pre, n_post, n_delays;
     const int64_t *delays;
     const REAL *by_sender, *by_receiver;
+    NAME(Listed) listed;
 } NAME(Feedback);
 
 typedef struct {
@@ -86,3 +97,5 @@ void NAME(add_products)(REAL *rows, int64_t rows_stride, const REAL *coefficient
                         const REAL *weights, int64_t weights_stride, int64_t n, int64_t width);
 void NAME(add_dots)(REAL *rows, int64_t rows_stride, const REAL *weights, const REAL *others, int64_t width,
                     const uint64_t *active, int64_t n_words, int64_t n_group);
+void NAME(add_listed)(REAL *rows, int64_t rows_stride, const NAME(Listed) *listed, int64_t column, const REAL *ahead,
+                      const uint64_t *active, int64_t n_words, int64_t n_group);

@@ -1,0 +1,108 @@
+"""Pictures of a job: what has to be fetched for each kind, and which kind says most about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from service.client import pictures
+from service.client.errors import NothingToDraw
+from service.client.models import Job, RasterInfo
+from service.client.pictures import Reference, Sample
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from service.client.client import Client
+
+FigureKind: TypeAlias = Literal["auto", "learning", "rates", "recall", "sequence"]
+
+SERIES = [(name, split) for name in ("loss", "accuracy") for split in ("train", "validation", "test")]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A figure, and what it shows."""
+
+    kind: str
+    title: str
+    figure: Figure
+
+
+def draw(
+    client: Client,
+    job_id: str,
+    kind: FigureKind = "auto",
+    *,
+    split: str = "test",
+    sample: int | None = None,
+    epoch: int | None = None,
+) -> Drawn:
+    """The picture of a kind; `auto` takes the one that goes with the task. Raises `NothingToDraw`."""
+    job = client.job(job_id)
+    name = job.name or job.preset or job.id
+    if kind == "learning":
+        return _learning(client, job, name)
+    infos = _recorded(client.rasters(job_id, split=split, sample=sample, epoch=epoch))
+    reading = next((info.reading for info in infos if info.reading is not None), None)
+    if kind == "auto":
+        kind = "learning" if reading is None else _kind_for(job, has_input=reading.input is not None)
+        if kind == "learning":
+            return _learning(client, job, name)
+    if reading is None:
+        raise NothingToDraw(
+            f"{job_id} has no recorded sample of the split {split!r} with what was read out of it; "
+            "`recording` in the spec chooses what is recorded, and another --split, --sample or --epoch may have one"
+        )
+    if kind == "sequence" and reading.input is None:
+        raise NothingToDraw(f"{job_id} has no single analog input over time, so there is no sequence to draw")
+    shown = Sample([(info, client.spikes(job_id, info.id)) for info in infos], reading)
+    title = f"{name}: sample {infos[0].sample} of the {split} split, epoch {infos[0].epoch}"
+    drawing = {"rates": pictures.rates, "recall": pictures.recall, "sequence": pictures.sequence}[kind]
+    return Drawn(kind, title, drawing(shown, title))
+
+
+def _kind_for(job: Job, *, has_input: bool) -> FigureKind:
+    match job.spec.get("task", {}).get("kind"):
+        case "softmax" | "k_winners":
+            return "rates"
+        case "recall":
+            return "recall"
+        case _:
+            return "sequence" if has_input else "learning"
+
+
+def _recorded(infos: Sequence[RasterInfo]) -> list[RasterInfo]:
+    """The layers of one sample in the order of the network: of the last epoch, and of its first sample."""
+    if not infos:
+        return []
+    epoch, sample = max((info.epoch, -info.sample) for info in infos)
+    # Lists come newest first, and the layers of a sample are recorded from the input on.
+    return [info for info in infos if (info.epoch, -info.sample) == (epoch, sample)][::-1]
+
+
+def _learning(client: Client, job: Job, name: str) -> Drawn:
+    recorded = {(series.name, series.split) for series in client.metrics(job.id)}
+    curves = [client.curve(job.id, *series) for series in SERIES if series in recorded]
+    if not curves:
+        raise NothingToDraw(f"{job.id} is {job.state} and has no learning curve yet")
+    title = f"{name}: how it learned"
+    return Drawn("learning", title, pictures.learning_curves(curves, title, _references(client, job)))
+
+
+def _references(client: Client, job: Job) -> list[Reference]:
+    """The published number and the ceiling; one that the job measured comes before the stated one."""
+    if not job.is_terminal:
+        return []
+    result = client.result(job.id)
+    reference: dict[str, Any] = result.get("reference") or {}
+    found = []
+    if reference:
+        found.append(Reference(reference["metric"], "published", reference["published"]))
+    measured = ((result.get("metrics") or {}).get("test") or {}).get("ceiling_accuracy")
+    if measured is not None:
+        found.append(Reference("accuracy", "ceiling", measured))
+    elif reference.get("ceiling") is not None:
+        found.append(Reference(reference["metric"], "ceiling", reference["ceiling"]))
+    return found
