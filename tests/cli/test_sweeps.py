@@ -41,7 +41,7 @@ def done(service: Served) -> Sweep:
         made = client.submit_sweep(
             TINY, grid={"architecture.n_hidden": [10, 20]}, seeds=[0, 1], max_parallel=1, name="sizes"
         )
-        return client.wait_sweep(made.id, timeout_s=120, poll_s=0.2)
+        return client.wait_sweep(made.id, timeout_s=400, poll_s=0.2)
 
 
 def test_one_job_after_the_other_without_waiting_for_housekeeping(service: Served, done: Sweep) -> None:
@@ -121,6 +121,6 @@ def test_a_sweep_that_stopped_goes_on(spikesmith: Spikesmith, service: Served, s
     sweep_id = spikesmith("sweep", sweep_file, "--max-parallel", "1").out.strip()
     spikesmith("sweeps", "cancel", sweep_id)
     with Client(service.url) as client:
-        client.wait_sweep(sweep_id, timeout_s=60, poll_s=0.1)
+        client.wait_sweep(sweep_id, timeout_s=120, poll_s=0.1)
         assert "queued" in spikesmith("sweeps", "resume", sweep_id).out
-        assert client.wait_sweep(sweep_id, timeout_s=120, poll_s=0.2).all_succeeded
+        assert client.wait_sweep(sweep_id, timeout_s=400, poll_s=0.2).all_succeeded
