@@ -30,7 +30,7 @@ DELAYS: dict[str, dict[str, Any]] = {
 }
 
 
-def job_of(n: int, delay: dict[str, Any], connectivity: float) -> JobSpec:
+def job_of(n: int, delay: dict[str, Any], connectivity: float, gain: float) -> JobSpec:
     n_steps, batch = SIZES[n]
     neuron = {"kind": "lif", "n_refractory": 5, "v_threshold": 0.6}
     return parse_job_spec(
@@ -41,7 +41,7 @@ def job_of(n: int, delay: dict[str, Any], connectivity: float) -> JobSpec:
             "architecture": {
                 "kind": "recurrent",
                 "n_hidden": n,
-                "input": {"weights": {"kind": "normal", "gain": 0.4}},
+                "input": {"weights": {"kind": "normal", "gain": gain}},
                 "recurrence": {"delay": delay},
                 "readout": {"kind": "leaky"},
             },
@@ -98,6 +98,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--neurons", type=int, nargs="*", default=list(SIZES), choices=list(SIZES))
     parser.add_argument("--connectivity", type=float, nargs="*", default=[0.3, 0.12, 0.02])
+    parser.add_argument("--gain", type=float, default=0.4, help="of the input: how much the population fires")
     options = parser.parse_args()
     torch.set_num_threads(1)
     print("| neurons | delays | connectivity | firing | rows, ms | list, ms | list is |")
@@ -105,7 +106,7 @@ def main() -> None:
     for n in options.neurons:
         for delays, delay in DELAYS.items():
             for connectivity in options.connectivity:
-                job = job_of(n, delay, connectivity)
+                job = job_of(n, delay, connectivity, options.gain)
                 ways = {"rows": steps(job, False), "list": steps(job, True)}
                 times: dict[str, list[float]] = {way: [] for way in ways}
                 for number in range(options.rounds + 1):

@@ -14,6 +14,7 @@ from service.problems import Problem
 JSON = "application/json"
 ARROW = "application/vnd.apache.arrow.stream"
 CSV = "text/csv"
+MARKDOWN = "text/markdown"
 NPZ = "application/x-npz"
 PNG = "image/png"
 SVG = "image/svg+xml"

@@ -21,6 +21,7 @@ from service.presets.router import router as presets
 from service.rasters.router import router as rasters
 from service.settings import Settings, get_settings
 from service.store.engine import Database
+from service.sweeps.router import router as sweeps
 
 DESCRIPTION = """\
 Trains spiking neural networks. `POST` a job spec (or the name of a preset) to `/v1/jobs`, follow its events, and fetch
@@ -49,7 +50,7 @@ def create_app(settings: Settings | None = None, *, database: Database | None = 
     app.state.database = store
     app.state.doorbell = Doorbell(store, settings.broker_url)
     app.state.figures = Figures(store, settings)
-    for router in (jobs, metrics, rasters, checkpoints, presets, ops):
+    for router in (jobs, metrics, rasters, checkpoints, sweeps, presets, ops):
         app.include_router(router)
     problems.install(app)
 

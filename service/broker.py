@@ -1,7 +1,7 @@
 """The Celery application, as much of it as publisher and consumer must agree on.
 
 The broker carries doorbells, never state: a message holds a job's id, and the row decides. So a message may be lost
-(the sweep rings again) or doubled (the conditional claim lets one through); everything here prefers plain and quick.
+(housekeeping rings again) or doubled (the conditional claim lets one through); everything here prefers plain and quick.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def make_celery(broker_url: str) -> Celery:
         result_backend=None,
         # Early acknowledgement: the lease in the database is what brings a lost job back, never a redelivery.
         task_acks_late=False,
-        # A publisher that retries would hang the request; the sweep rings what could not be rung.
+        # A publisher that retries would hang the request; housekeeping rings what could not be rung.
         task_publish_retry=False,
         broker_connection_timeout=3.0,
         broker_transport_options={

@@ -38,7 +38,7 @@ class Doorbell:
             self._app.close()
 
     def ring(self, job_id: str) -> bool:
-        """False if the broker or the store is away: the row stays as it is, and the sweep rings again.
+        """False if the broker or the store is away: the row stays as it is, and housekeeping rings again.
 
         A job that waits for another one is left in peace.
         """
@@ -50,16 +50,27 @@ class Doorbell:
             self._app.send_task(TASK_NAME, args=[job_id])
             queue.mark_dispatched(self._database, job_id)
         except (OperationalError, OSError, StoreUnavailable) as error:
-            logger.warning("could not ring for a job, the sweep will: %s", error, extra={"job": job_id})
+            logger.warning("could not ring for a job, housekeeping will: %s", error, extra={"job": job_id})
             return False
         return True
+
+    def ring_sweep(self, sweep_id: str) -> None:
+        """Ring for the jobs of a sweep that it has room for. The others get their turn when one of them ends."""
+        try:
+            waiting = queue.unrung_of_sweep(self._database, sweep_id)
+        except StoreUnavailable as error:
+            logger.warning("could not ring for a sweep, housekeeping will: %s", error, extra={"sweep": sweep_id})
+            return
+        for job_id in waiting:
+            if not self.ring(job_id):
+                return
 
     def ring_freed(self, job_id: str) -> None:
         """Ring for the jobs that waited for one that has succeeded."""
         try:
             freed = queue.freed_by(self._database, job_id)
         except StoreUnavailable as error:
-            logger.warning("could not look for jobs that waited, the sweep will: %s", error, extra={"job": job_id})
+            logger.warning("could not look for jobs that waited, housekeeping will: %s", error, extra={"job": job_id})
             return
         for one in freed:
             self.ring(one)

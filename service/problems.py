@@ -20,6 +20,8 @@ from service.store.errors import (
     NeededJobEnded,
     StoreBusy,
     StoreUnavailable,
+    SweepNotFinished,
+    SweepNotFound,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -73,6 +75,10 @@ def job_not_found(job_id: str) -> Problem:
     return Problem(404, "job_not_found", f"There is no job {printable(job_id)!r}.")
 
 
+def sweep_not_found(sweep_id: str) -> Problem:
+    return Problem(404, "sweep_not_found", f"There is no sweep {printable(sweep_id)!r}.")
+
+
 def printable(text: str, most: int = 100) -> str:
     """Text of a request as it may stand in an answer."""
     text = text.encode("utf-8", "replace").decode("utf-8")
@@ -115,6 +121,14 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(JobNotFound)
     async def on_missing(request: Request, error: JobNotFound) -> Response:
         return respond(request, job_not_found(error.job_id))
+
+    @app.exception_handler(SweepNotFound)
+    async def on_missing_sweep(request: Request, error: SweepNotFound) -> Response:
+        return respond(request, sweep_not_found(error.sweep_id))
+
+    @app.exception_handler(SweepNotFinished)
+    async def on_unfinished_sweep(request: Request, error: SweepNotFinished) -> Response:
+        return respond(request, Problem(409, "sweep_not_finished", str(error)))
 
     @app.exception_handler(IllegalTransition)
     async def on_illegal(request: Request, error: IllegalTransition) -> Response:
@@ -165,7 +179,7 @@ _DESCRIPTIONS = {
     403: "The API key lacks the scope.",
     404: "There is no such thing.",
     406: "None of the formats in Accept can be served.",
-    409: "The state of the job, or another request, stands against it.",
+    409: "The state of a job, or another request, stands against it.",
     413: "The request is too large.",
     415: "The body has to be JSON.",
     416: "The range lies behind the end.",

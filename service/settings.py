@@ -54,6 +54,7 @@ class Settings(BaseSettings):
         default=100_000_000, ge=1, description="Most optimiser steps that one job may ask for, by the estimate."
     )
     max_queued_jobs: int = Field(default=1000, ge=1, description="Most jobs waiting in the queue for one API key.")
+    max_sweep_jobs: int = Field(default=1000, ge=1, description="Most jobs of one sweep.")
     max_dense_bytes: int = Field(
         default=2**28, ge=2**16, description="Largest dense array or list that one raster answer may be made of."
     )

@@ -156,13 +156,14 @@ class SoftmaxTask:
 class KWinnersTask:
     """The rates of the k largest inputs above a border, those of the others not (Renner 2020, section 4.3).
 
-    The label of a sample is its largest input; it is right if all outputs are on their side of the lower border.
+    The label of a sample is its largest input; it is right if all outputs are on their side of the decision border.
     """
 
     unit = "Hz"
 
     def __init__(self, task: spec.KWinners, encoding: spec.Encoding) -> None:
         self.k = task.k
+        self.decision_hz = task.decision_hz
         self.borders = task.borders
         self.borders_hz: tuple[float, float] | None = (task.borders.zero_hz, task.borders.one_hz)
         self.encoding = encoding
@@ -173,7 +174,7 @@ class KWinnersTask:
 
     def judge(self, reading: Reading, x: Tensor, y: Tensor | None) -> Judgement:
         rates, winners = self.outputs(reading)[:, 0], self.winners(x)
-        right = ((rates > self.borders.zero_hz) == winners).all(dim=1)
+        right = ((rates > self.decision_hz) == winners).all(dim=1)
         return Judgement(borders_loss(self.borders, rates, winners), x.argmax(dim=1), rates.argmax(dim=1), right)
 
     def outputs(self, reading: Reading) -> Tensor:

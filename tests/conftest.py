@@ -84,10 +84,8 @@ def postgres_database_url(shared_postgres_url: str) -> Iterator[str]:
     # A connection that a test left open might hold locks.
     pids = "SELECT pid FROM pg_stat_activity WHERE datname = 'shared' AND pid <> pg_backend_pid()"
     _execute(shared_postgres_url, f"SELECT pg_terminate_backend(pid) FROM ({pids}) AS others")
-    _execute(
-        shared_postgres_url,
-        "DELETE FROM job_need; DELETE FROM job; DELETE FROM api_key; DELETE FROM worker; DELETE FROM idempotency",
-    )
+    tables = ("job_need", "job", "sweep", "api_key", "worker", "idempotency")
+    _execute(shared_postgres_url, "; ".join(f"DELETE FROM {table}" for table in tables))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -76,6 +76,8 @@ class Supervisor:
         finally:
             self._busy.discard(job_id)
         self._doorbell.ring_freed(job_id)
+        if claimed.sweep is not None and not self._stopping.is_set():
+            self._doorbell.ring_sweep(claimed.sweep)
         return True
 
     def _threads_for(self, spec: dict[str, Any]) -> int:

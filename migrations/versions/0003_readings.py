@@ -1,6 +1,6 @@
 """What was read out of a recorded sample, beside the spikes of its last layer.
 
-Revision 0004, after 0001.
+Revision 0003, after 0002.
 """
 
 from __future__ import annotations

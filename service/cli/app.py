@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from service.cli import bench, demo, doctor, figures, jobs, keys, presets, rasters, reproduce, running
+from service.cli import bench, demo, doctor, figures, jobs, keys, presets, rasters, reproduce, running, sweeps
 from service.cli.output import ExitCode, complain, program
 from service.client import ServiceError, ServiceUnreachable
 
@@ -21,8 +21,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
     epilog="Exit codes: 0 done, 1 the job failed or was cancelled, 2 bad usage, 3 the service is not reachable.",
 )
-for module in (running, jobs, rasters, figures, reproduce, presets, doctor, bench, demo):
+for module in (running, jobs, sweeps, rasters, figures, reproduce, presets, doctor, bench, demo):
     module.register(app)
+app.add_typer(sweeps.app, name="sweeps", rich_help_panel="Jobs")
 app.add_typer(keys.app, name="keys")
 
 

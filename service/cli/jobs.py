@@ -24,7 +24,7 @@ from service.cli.output import (
     state_text,
     table,
 )
-from service.cli.specfile import BadFile, load_file, parse_settings
+from service.cli.specfile import BadFile, load_file, parse_labels, parse_settings
 from service.cli.watching import follow
 from service.client import ChainedJob, Client, Job
 
@@ -168,7 +168,7 @@ def _request(
         raise typer.Exit(ExitCode.USAGE)
     try:
         changes = parse_settings(settings)
-        request: dict[str, Any] = {"name": name, "labels": _labels(labels)}
+        request: dict[str, Any] = {"name": name, "labels": parse_labels(labels)}
         if preset is not None:
             return {**request, "preset": preset, "overrides": changes}
         assert file is not None
@@ -183,16 +183,6 @@ def _request(
     except BadFile as error:
         complain(str(error))
         raise typer.Exit(ExitCode.USAGE) from error
-
-
-def _labels(texts: list[str]) -> dict[str, str]:
-    labels = {}
-    for text in texts:
-        key, separator, value = text.partition("=")
-        if not separator or not key:
-            raise BadFile(f"--label {text}: write it as key=value")
-        labels[key] = value
-    return labels
 
 
 def _introduce(link: ChainedJob) -> None:

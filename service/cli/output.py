@@ -49,6 +49,7 @@ Url = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print what the API returned.")]
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
+SweepId = Annotated[str, typer.Argument(metavar="ID", help="The sweep's id.")]
 DEFAULT = DEFAULT_URL
 
 

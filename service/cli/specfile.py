@@ -1,4 +1,4 @@
-"""Job specs from JSON, YAML and TOML files, and `--set path=value`."""
+"""Job specs from JSON, YAML and TOML files, and what options such as `--set path=value` say."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 STDIN = "-"
+MOST_SEEDS = 100_000
 
 
 class BadFile(ValueError):
@@ -148,3 +149,45 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
             raise BadFile(f"--set {setting}: parts of {path} were set before")
         here[parts[-1]] = value
     return changes
+
+
+def parse_grid(options: Iterable[str]) -> dict[str, list[Any]]:
+    """`["training.epochs=5,10", ...]` as paths with their values. Values are YAML, separated by commas."""
+    grid: dict[str, list[Any]] = {}
+    for option in options:
+        path, separator, text = option.partition("=")
+        path = path.strip()
+        if not separator or not path or not text.strip():
+            raise BadFile(f"--grid {option}: write it as path=value,value, for example training.epochs=5,10")
+        if path in grid:
+            raise BadFile(f"--grid {option}: {path} was given before; all its values go into one option")
+        values = parse_yaml(f"[{text}]", f"the values of --grid {path}")
+        _checked({path: values}, "--grid")
+        grid[path] = values
+    return grid
+
+
+def parse_seeds(text: str) -> list[int]:
+    """`0:5` (the last one left out, as in Python) or `0,1,2`, or both: `0:3,10`."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, colon, last = (piece.strip() for piece in part.partition(":"))
+        numbers = [first, last] if colon else [first]
+        if not all(number.isascii() and number.isdigit() and len(number) < 20 for number in numbers):
+            raise BadFile(f"--seeds {text}: write them as 0:5 or 0,1,2")
+        start, stop = int(first), int(last) if colon else int(first) + 1
+        if not 0 < stop - start <= MOST_SEEDS:
+            raise BadFile(f"--seeds {text}: {part} is not a range of 1 to {MOST_SEEDS} seeds")
+        seeds += range(start, stop)
+    return seeds
+
+
+def parse_labels(texts: Iterable[str]) -> dict[str, str]:
+    """`["study=1", ...]` as a mapping."""
+    labels = {}
+    for text in texts:
+        key, separator, value = text.partition("=")
+        if not separator or not key:
+            raise BadFile(f"--label {text}: write it as key=value")
+        labels[key] = value
+    return labels

@@ -28,6 +28,11 @@ from service.client.models import (
     Reading,
     Series,
     Spikes,
+    Statistic,
+    Sweep,
+    SweepJob,
+    SweepTable,
+    TableRow,
     Validation,
     Worker,
 )
@@ -54,6 +59,11 @@ __all__ = [
     "ServiceError",
     "ServiceUnreachable",
     "Spikes",
+    "Statistic",
+    "Sweep",
+    "SweepJob",
+    "SweepTable",
+    "TableRow",
     "Validation",
     "Worker",
 ]

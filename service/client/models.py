@@ -54,6 +54,7 @@ class Job(Answer):
     labels: dict[str, str] = Field(default_factory=dict)
     spec: dict[str, Any] = Field(default_factory=dict)
     preset: str | None = None
+    sweep: str | None = None
     preset_unchanged: bool | None = None
     needs: list[str] = Field(default_factory=list)
     needed_by: list[str] = Field(default_factory=list)
@@ -76,6 +77,81 @@ class Job(Answer):
         if self.started_at is None or self.finished_at is None:
             return None
         return (self.finished_at - self.started_at).total_seconds()
+
+
+class SweepJob(Answer):
+    """A job of a sweep: what its grid point sets, its seed, and how far it is."""
+
+    id: str
+    role: str = "point"
+    point: dict[str, Any] = Field(default_factory=dict)
+    seed: int
+    preset: str | None = None
+    state: str
+    fraction: float | None = None
+    error: JobError | None = None
+
+
+class Sweep(Answer):
+    """Many jobs that were made together. `jobs` is empty in lists."""
+
+    id: str
+    state: str
+    name: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    counts: dict[str, int]
+    n_jobs: int
+    preset: str | None = None
+    grid: dict[str, list[Any]] = Field(default_factory=dict)
+    points: list[dict[str, Any]] = Field(default_factory=list)
+    seeds: list[int] = Field(default_factory=list)
+    max_parallel: int | None = None
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    jobs: list[SweepJob] = Field(default_factory=list)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all its jobs have ended, whichever way."""
+        return self.state == "finished"
+
+    @property
+    def n_ended(self) -> int:
+        return sum(self.counts.get(state, 0) for state in TERMINAL)
+
+    @property
+    def all_succeeded(self) -> bool:
+        return self.counts.get("succeeded", 0) == self.n_jobs
+
+
+class Statistic(Answer):
+    """A metric over the jobs of a grid point; `ci95` is half the width of the 95 % confidence interval of the mean."""
+
+    mean: float | None
+    std: float | None
+    ci95: float | None
+    n: int
+
+
+class TableRow(Answer):
+    """A grid point: what it sets, how many of its jobs succeeded, and what they came to, by metric."""
+
+    point: dict[str, Any]
+    counts: dict[str, int]
+    n_jobs: int
+    n: int
+    statistics: dict[str, Statistic]
+
+
+class SweepTable(Answer):
+    """The final metrics of a sweep, a row for each grid point."""
+
+    sweep: str
+    state: str
+    keys: list[str]
+    metrics: list[str]
+    rows: list[TableRow]
 
 
 class Validation(Answer):

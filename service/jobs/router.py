@@ -23,6 +23,7 @@ from service.dependencies import (
 from service.jobs import service, stream
 from service.jobs.schemas import LABEL_KEY, JobView, LogLine, Result, Validation, log_line_of
 from service.jobs.submission import read_submission
+from service.once import IdempotencyKey, created
 from service.paging import Limit, Page, capped, cursor_of, decode_number, decode_text, encode
 from service.problems import problems
 from service.store import events, jobs, metrics
@@ -37,39 +38,12 @@ SUBMISSION: dict[str, Any] = {
     }
 }
 
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        pattern=r"^[!-~]+$",
-        max_length=255,
-        description="The same key with the same body queues one job, however often it is sent.",
-    ),
-]
-
 
 @router.post(
     "",
     status_code=201,
     response_model=JobView,
-    responses=problems(
-        409,
-        413,
-        415,
-        422,
-        429,
-        also={
-            201: {
-                "description": "The job was queued, or had been by the same request before.",
-                "headers": {
-                    "Location": {"description": "Where the job is.", "schema": {"type": "string"}},
-                    "Idempotency-Replayed": {
-                        "description": "`true` on an answer that was given before.",
-                        "schema": {"type": "string", "enum": ["true"]},
-                    },
-                },
-            }
-        },
-    ),
+    responses=problems(409, 413, 415, 422, 429, also={201: created("job")}),
     openapi_extra=SUBMISSION,
 )
 def submit_job(

@@ -83,6 +83,7 @@ class JobView(BaseModel):
         default=None,
         description="Whether the spec is the preset's as it stands. Null without a preset that this version knows.",
     )
+    sweep: str | None = Field(default=None, description="Id of the sweep that the job is part of.")
     needs: list[str] = Field(
         default_factory=list, description="Jobs whose trained networks it is made of; it waits until they succeeded."
     )
@@ -173,6 +174,7 @@ def view_of(
         spec=job.spec,
         preset=job.preset,
         preset_unchanged=unchanged,
+        sweep=job.sweep,
         needs=neighbours.needs,
         needed_by=neighbours.needed_by,
         attempt=job.attempt,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,12 +11,12 @@ from service.auth import Caller
 from service.jobs import embedding
 from service.jobs.schemas import JobView, Reference, Result, view_of
 from service.jobs.submission import Submission, needed_job_ended
-from service.problems import FieldProblem, Problem
+from service.once import digest, once
+from service.problems import Problem
 from service.settings import Settings
-from service.store import idempotency, jobs, metrics, needs
+from service.store import jobs, metrics, needs
 from service.store.engine import Database
 from service.store.errors import JobNotFound, NeededJobEnded
-from service.store.idempotency import Reservation
 from service.store.tables import Job, MetricSeries
 from service.store.transitions import TERMINAL
 from snncore.presets import Preset, UnknownPreset, get_preset
@@ -46,30 +44,20 @@ def submit(
     idempotency_key: str | None,
 ) -> tuple[JobView, bool]:
     """Queue a job, or find the one that the same request queued before. Answers whether it is new."""
-    if idempotency_key is None:
-        with database.write() as session:
-            return _create(session, settings, caller, submission), True
-    scope = caller.idempotency_scope
-    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-    with database.write() as session:
-        reservation = idempotency.reserve(session, scope, idempotency_key, digest, settings.idempotency_ttl_s)
-    if reservation.outcome != "mine":
-        return _earlier_answer(reservation), False
-    try:
-        with database.write() as session:
-            made = _create(session, settings, caller, submission)
-            idempotency.answer(session, scope, idempotency_key, made.id, made.model_dump(mode="json"))
-            return made, True
-    except BaseException:
-        with database.write() as session:
-            idempotency.release(session, scope, idempotency_key)
-        raise
+    return once(
+        database,
+        settings,
+        caller,
+        idempotency_key,
+        digest(body),
+        JobView,
+        lambda session: _create(session, settings, caller, submission),
+        lambda made: {"job_id": made.id},
+    )
 
 
 def _create(session: Session, settings: Settings, caller: Caller, submission: Submission) -> JobView:
-    if jobs.count_queued(session, caller.key_id) >= settings.max_queued_jobs:
-        detail = f"The limit max_queued_jobs = {settings.max_queued_jobs} is reached: wait until some have started."
-        raise Problem(429, "too_many_queued_jobs", detail, headers={"Retry-After": "30"})
+    demand_room_in_queue(session, settings, caller, 1)
     try:
         job = jobs.create(
             session,
@@ -86,16 +74,15 @@ def _create(session: Session, settings: Settings, caller: Caller, submission: Su
     return view(session, job)
 
 
-def _earlier_answer(reservation: Reservation) -> JobView:
-    if reservation.outcome == "answered":
-        return JobView.model_validate(reservation.response)
-    loc: list[str | int] = ["header", "Idempotency-Key"]
-    if reservation.outcome == "other_body":
-        msg = "was used for a request with another body; take a new key"
-        error = FieldProblem(loc=loc, msg=msg, type="idempotency_mismatch")
-        raise Problem(422, "idempotency_mismatch", f"Idempotency-Key: {msg}.", errors=[error])
-    detail = "A request with this Idempotency-Key is being answered right now; ask again in a moment."
-    raise Problem(409, "idempotency_in_flight", detail, headers={"Retry-After": "1"})
+def demand_room_in_queue(session: Session, settings: Settings, caller: Caller, wanted: int) -> None:
+    """429 if so many more jobs of one API key would be too many."""
+    waiting = jobs.count_queued(session, caller.key_id)
+    if waiting + wanted > settings.max_queued_jobs:
+        detail = (
+            f"The limit max_queued_jobs = {settings.max_queued_jobs} is reached: {waiting} jobs wait already, "
+            f"and this would add {wanted}. Wait until some have started."
+        )
+        raise Problem(429, "too_many_queued_jobs", detail, headers={"Retry-After": "30"})
 
 
 def result_of(session: Session, job: Job, series: list[MetricSeries]) -> Result:

@@ -37,7 +37,7 @@ def read_submission(body: Mapping[str, Any], settings: Settings, database: Datab
     """The job that a body describes; 422 with every problem found."""
     if "preset" in body:
         request = _preset_job(body)
-        preset = _preset(request.preset)
+        preset = find_preset(request.preset, ["preset"])
         document = deep_merge(preset.spec, request.overrides)
         problems = list(_missing_needs(preset, document))
         return _priced(request, preset.name, _parse(document, request.overrides, problems, database), settings)
@@ -51,25 +51,26 @@ def _naming(own: Mapping[str, Any]) -> tuple[Naming, list[FieldProblem]]:
     try:
         return Naming.model_validate(own), []
     except ValidationError as error:
-        return Naming(), _problems_of(error)
+        return Naming(), problems_of(error)
 
 
 def _preset_job(body: Mapping[str, Any]) -> PresetJob:
     try:
         return PresetJob.model_validate(body)
     except ValidationError as error:
-        problems = _problems_of(error)
+        problems = problems_of(error)
         for problem in problems:
             if problem.type == "extra_forbidden":
                 problem.msg = "is not known beside a preset; changes to its spec go into `overrides`"
-        raise _refusal(problems) from None
+        raise refusal(problems) from None
 
 
-def _preset(name: str) -> Preset:
+def find_preset(name: str, loc: list[str | int]) -> Preset:
+    """The preset that the body names at `loc`."""
     try:
         return get_preset(name)
     except UnknownPreset as error:
-        raise _refusal([FieldProblem(loc=["preset"], msg=str(error.args[0]), type="unknown_preset")]) from None
+        raise refusal([FieldProblem(loc=loc, msg=str(error.args[0]), type="unknown_preset")]) from None
 
 
 def _missing_needs(preset: Preset, document: Mapping[str, Any]) -> Iterator[FieldProblem]:
@@ -96,9 +97,9 @@ def _parse(
             if not left_out and list(problem.loc) not in told:
                 loc = _as_written(problem.loc, overrides)
                 problems.append(FieldProblem(loc=loc, msg=problem.msg, type=problem.type))
-        raise _refusal(problems) from None
+        raise refusal(problems) from None
     if problems:
-        raise _refusal(problems)
+        raise refusal(problems)
     return spec
 
 
@@ -111,7 +112,8 @@ def _as_written(loc: Sequence[str | int], overrides: Mapping[str, Any]) -> list[
     return ["overrides", *loc] if loc and loc[0] in overrides else list(loc)
 
 
-def _problems_of(error: ValidationError) -> list[FieldProblem]:
+def problems_of(error: ValidationError) -> list[FieldProblem]:
+    """What a model of the body does not like about it."""
     found = []
     for one in error.errors(include_url=False, include_input=False, include_context=False):
         loc = [step for step in one["loc"] if step != "[key]"]
@@ -125,10 +127,11 @@ def needed_job_ended(error: JobNotFound | NeededJobEnded, preset: str | None) ->
         problem = embedding.given_up(error.job_id, error.state)
     else:
         problem = embedding.unknown(error.job_id)
-    return _refusal([problem if preset is None else _relocated(problem, {"architecture": {}})])
+    return refusal([problem if preset is None else _relocated(problem, {"architecture": {}})])
 
 
-def _refusal(problems: list[FieldProblem]) -> Problem:
+def refusal(problems: list[FieldProblem]) -> Problem:
+    """422 with all places that have to change."""
     shown = "; ".join(f"{'.'.join(map(str, problem.loc)) or 'spec'}: {problem.msg}" for problem in problems[:5])
     more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
     return Problem(422, "invalid_spec", shown + more, errors=problems)
@@ -136,7 +139,7 @@ def _refusal(problems: list[FieldProblem]) -> Problem:
 
 def _priced(naming: Naming, preset: str | None, spec: JobSpec, settings: Settings) -> Submission:
     cost = Estimate(**asdict(estimate(spec)))
-    if problems := list(_over_limits(cost, settings)):
+    if problems := list(over_limits(cost, settings)):
         raise Problem(422, "limit_exceeded", "; ".join(problem.msg for problem in problems), errors=problems)
     return Submission(
         name=naming.name,
@@ -149,7 +152,8 @@ def _priced(naming: Naming, preset: str | None, spec: JobSpec, settings: Setting
     )
 
 
-def _over_limits(cost: Estimate, settings: Settings) -> Iterable[FieldProblem]:
+def over_limits(cost: Estimate, settings: Settings) -> Iterable[FieldProblem]:
+    """What a job would cost more than one job may."""
     for quantity, limit, advice in (
         ("peak_memory_bytes", "max_peak_memory_bytes", "take a smaller batch_size, network or duration_ms"),
         ("steps", "max_total_steps", "take fewer epochs or a larger batch_size"),

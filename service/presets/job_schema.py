@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from service.jobs.schemas import Naming, PresetJob
+from service.sweeps.schemas import SweepSubmission
 from snncore.presets import list_presets
 from snncore.spec import JobSpec
 
@@ -36,6 +37,9 @@ def submission_components() -> dict[str, Any]:
     components["SpecJob"] = body
     components["PresetJob"] = preset
     references = [{"$ref": "#/components/schemas/SpecJob"}, {"$ref": "#/components/schemas/PresetJob"}]
+    sweep = SweepSubmission.model_json_schema(ref_template=_COMPONENTS)
+    components.update(sweep.pop("$defs", {}))
+    components["SweepSubmission"] = sweep
     components["JobSubmission"] = {"title": "JobSubmission", "oneOf": references, "examples": examples()}
     return components
 

@@ -1,6 +1,6 @@
 """The private Redis of the embedded default: no TCP port, a Unix socket in a directory only this user can enter.
 
-It keeps nothing on disk. What was queued is in the database, and the sweep rings it again.
+It keeps nothing on disk. What was queued is in the database, and housekeeping rings it again.
 """
 
 from __future__ import annotations

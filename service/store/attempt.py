@@ -15,7 +15,7 @@ from typing import Any, Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.store import checkpoints, events, metrics, needs, rasters
+from service.store import checkpoints, events, metrics, needs, rasters, sweeps
 from service.store.engine import Database
 from service.store.errors import AttemptSuperseded, IllegalTransition, JobNotFound, StoreBusy
 from service.store.rows import CheckpointRow, LogRow, MetricRow, RasterRow, RecordBatch
@@ -45,19 +45,25 @@ class Claim:
     job_id: str
     attempt: int
     spec: dict[str, Any]
+    sweep: str | None
 
 
 def claim(db: Database, job_id: str, worker_id: str, lease_s: float) -> Claim | None:
     """Take a queued job: queued -> running under a new attempt number.
 
-    None if it is not (or no longer) queued, or waits for a job that it needs.
+    None if it is not (or no longer) queued, waits for a job that it needs, or its sweep runs as many jobs as it may.
     """
     with db.write() as session:
+        sweep_id = session.scalar(select(Job.sweep).where(Job.id == job_id))
+        has_room = sweep_id is None or sweeps.lock_room(session, sweep_id)
         try:
             job = lock_job(session, job_id)
         except JobNotFound:
             return None
         if job.state != "queued" or not needs.is_ready(session, job_id):
+            return None
+        if not has_room:
+            job.dispatched_at = None  # this doorbell is spent; whoever makes room rings another one
             return None
         move(
             session,
@@ -67,7 +73,7 @@ def claim(db: Database, job_id: str, worker_id: str, lease_s: float) -> Claim | 
             lease_owner=worker_id,
             lease_expires_at=utcnow() + timedelta(seconds=lease_s),
         )
-        return Claim(job.id, job.attempt, job.spec)
+        return Claim(job.id, job.attempt, job.spec, job.sweep)
 
 
 class Attempt:

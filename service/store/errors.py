@@ -27,6 +27,16 @@ class JobNotFound(StoreError):
         self.job_id = job_id
 
 
+class SweepNotFound(StoreError):
+    def __init__(self, sweep_id: str) -> None:
+        super().__init__(f"There is no sweep {sweep_id!r}.")
+        self.sweep_id = sweep_id
+
+
+class SweepNotFinished(StoreError):
+    """The states of a sweep's jobs stand against what was asked for."""
+
+
 class IllegalTransition(StoreError):
     """The job is in a state that does not lead to the one that was asked for."""
 

@@ -44,6 +44,18 @@ def append(session: Session, job_id: str, items: Sequence[tuple[str, dict[str, A
     )
 
 
+def append_first(session: Session, job_ids: Sequence[str], kind: str, data: dict[str, Any]) -> None:
+    """The same first event of many new jobs."""
+    session.execute(
+        update(Job).where(Job.id.in_(job_ids)).values(next_event_seq=2).execution_options(synchronize_session=False)
+    )
+    now = utcnow()
+    session.execute(
+        insert(JobEvent),
+        [{"job_id": job_id, "seq": 1, "type": kind, "at": now, "data": data} for job_id in job_ids],
+    )
+
+
 def after(session: Session, job_id: str, seq: int, limit: int, kind: str | None = None) -> list[StoredEvent]:
     """Up to `limit` events behind number `seq`, oldest first."""
     query = select(JobEvent.seq, JobEvent.type, JobEvent.at, JobEvent.data).where(

@@ -31,7 +31,7 @@ def reserve(session: Session, scope: str, key: str, request_sha256: str, ttl_s: 
             Idempotency.scope == scope,
             Idempotency.key == key,
             (Idempotency.created_at < now - timedelta(seconds=ttl_s))
-            | (Idempotency.job_id.is_(None) & (Idempotency.created_at < now - timedelta(seconds=IN_FLIGHT_S))),
+            | (Idempotency.response.is_(None) & (Idempotency.created_at < now - timedelta(seconds=IN_FLIGHT_S))),
         )
     )
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
@@ -46,24 +46,32 @@ def reserve(session: Session, scope: str, key: str, request_sha256: str, ttl_s: 
     row = session.scalars(select(Idempotency).where(Idempotency.scope == scope, Idempotency.key == key)).one()
     if row.request_sha256 != request_sha256:
         return Reservation("other_body")
-    if row.job_id is None:
+    if row.response is None:
         return Reservation("in_flight")
     return Reservation("answered", row.response)
 
 
-def answer(session: Session, scope: str, key: str, job_id: str, response: dict[str, Any]) -> None:
-    """Keep the answer, in the transaction that makes the job."""
+def answer(
+    session: Session,
+    scope: str,
+    key: str,
+    response: dict[str, Any],
+    *,
+    job_id: str | None = None,
+    sweep_id: str | None = None,
+) -> None:
+    """Keep the answer, in the transaction that makes the job or the sweep."""
     session.execute(
         update(Idempotency)
         .where(Idempotency.scope == scope, Idempotency.key == key)
-        .values(job_id=job_id, response=response)
+        .values(job_id=job_id, sweep_id=sweep_id, response=response)
     )
 
 
 def release(session: Session, scope: str, key: str) -> None:
     """Give a key back whose request came to nothing."""
     session.execute(
-        delete(Idempotency).where(Idempotency.scope == scope, Idempotency.key == key, Idempotency.job_id.is_(None))
+        delete(Idempotency).where(Idempotency.scope == scope, Idempotency.key == key, Idempotency.response.is_(None))
     )
 
 

@@ -16,6 +16,23 @@ from service.store.tables import Job, JobLabel, JobNeed
 from service.store.transitions import GIVEN_UP, TERMINAL, State, lock_job, move
 
 
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """What a job is made from. `spec` is resolved."""
+
+    spec: dict[str, Any]
+    name: str | None = None
+    labels: Mapping[str, str] | None = None
+    preset: str | None = None
+    sweep: str | None = None
+    api_key_id: str | None = None
+    warnings: Sequence[str] = ()
+    needed: Collection[str] = ()
+    """Jobs that have to succeed first."""
+    id: str | None = None
+    """For a job that others name before it is made."""
+
+
 def create(
     session: Session,
     *,
@@ -32,26 +49,43 @@ def create(
 
     Raises `JobNotFound` or `NeededJobEnded` if one of the `needed` jobs is not there or will not succeed.
     """
-    _lock_needed(session, needed)
-    job = Job(
-        id=new_id("job"),
-        name=name,
-        state="queued",
-        spec=spec,
-        preset=preset,
-        sweep=sweep,
-        api_key_id=api_key_id,
-        warnings=list(warnings),
-    )
-    session.add(job)
-    session.flush()
-    if labels:
-        session.execute(
-            insert(JobLabel), [{"job_id": job.id, "key": key, "value": value} for key, value in labels.items()]
+    new = NewJob(spec, name, labels, preset, sweep, api_key_id, warnings, needed)
+    return create_many(session, [new])[0]
+
+
+def create_many(session: Session, new: Sequence[NewJob]) -> list[Job]:
+    """New jobs, queued, in a fixed number of statements. They may need each other, and others that are there.
+
+    Raises what `create` raises.
+    """
+    own = {one.id for one in new}
+    _lock_needed(session, {job_id for one in new for job_id in one.needed} - own)
+    made = [
+        Job(
+            id=one.id or new_id("job"),
+            name=one.name,
+            state="queued",
+            spec=one.spec,
+            preset=one.preset,
+            sweep=one.sweep,
+            api_key_id=one.api_key_id,
+            warnings=list(one.warnings),
         )
-    needs.enter(session, job.id, needed)
-    events.append(session, job.id, [("state", {"state": "queued", "previous": None, "attempt": 0})])
-    return job
+        for one in new
+    ]
+    session.add_all(made)
+    session.flush()
+    together = list(zip(made, new, strict=True))
+    labels = [
+        {"job_id": job.id, "key": key, "value": value}
+        for job, one in together
+        for key, value in (one.labels or {}).items()
+    ]
+    if labels:
+        session.execute(insert(JobLabel), labels)
+    needs.enter(session, ((job.id, needed) for job, one in together for needed in one.needed))
+    events.append_first(session, [job.id for job in made], "state", {"state": "queued", "previous": None, "attempt": 0})
+    return made
 
 
 def _lock_needed(session: Session, needed: Collection[str]) -> None:

@@ -23,9 +23,9 @@ class Needs:
     needed_by: list[str] = field(default_factory=list)
 
 
-def enter(session: Session, job_id: str, needed: Iterable[str]) -> None:
-    """Write down what a new job needs."""
-    rows = [{"job_id": job_id, "needed_job_id": one} for one in needed]
+def enter(session: Session, pairs: Iterable[tuple[str, str]]) -> None:
+    """Write down what new jobs need: pairs of a job and one that it needs."""
+    rows = [{"job_id": job_id, "needed_job_id": needed} for job_id, needed in pairs]
     if rows:
         session.execute(insert(JobNeed), rows)
 

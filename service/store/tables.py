@@ -92,7 +92,7 @@ class Job(Base):
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     queued_at: Mapped[datetime] = mapped_column(default=utcnow)
     dispatched_at: Mapped[datetime | None]
-    """When the doorbell was rung last; NULL: not yet, the sweep has to."""
+    """When the doorbell was rung last; NULL: not yet, housekeeping has to."""
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
@@ -113,6 +113,38 @@ class JobNeed(Base):
     needed_job_id: Mapped[str] = mapped_column(
         Id, ForeignKey("job.id", ondelete="RESTRICT"), primary_key=True, index=True
     )
+
+
+class Sweep(Base):
+    """Many jobs made by one request: a job for each point of a grid and each seed."""
+
+    __tablename__ = "sweep"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    name: Mapped[str | None] = mapped_column(String(200))
+    labels: Mapped[dict[str, Any]]
+    request: Mapped[dict[str, Any]]
+    """What was asked for, without name and labels."""
+    max_parallel: Mapped[int | None]
+    """Most of its jobs that may be run at a time. Whoever claims one locks this row first."""
+    api_key_id: Mapped[str | None] = mapped_column(Id, ForeignKey("api_key.id", ondelete="SET NULL"))
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class SweepJob(Base):
+    """What a job is in its sweep."""
+
+    __tablename__ = "sweep_job"
+    __table_args__ = (Index(None, "sweep_id", "position", "seed"),)
+
+    job_id: Mapped[str] = _job_id(primary_key=True)
+    sweep_id: Mapped[str] = mapped_column(Id, ForeignKey("sweep.id", ondelete="CASCADE"))
+    role: Mapped[str] = mapped_column(String(16))
+    position: Mapped[int]
+    """Of its grid point among all points of the sweep: the row of the table."""
+    point: Mapped[dict[str, Any]]
+    """The fields that the grid point sets, with their values."""
+    seed: Mapped[int] = mapped_column(BigInteger)
 
 
 class JobLabel(Base):
@@ -242,7 +274,7 @@ class Worker(Base):
 
 
 class Idempotency(Base):
-    """A request that was answered, or (while `job_id` is NULL) is being answered."""
+    """A request that was answered, or (while `response` is NULL) is being answered."""
 
     __tablename__ = "idempotency"
 
@@ -250,5 +282,7 @@ class Idempotency(Base):
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     request_sha256: Mapped[str] = mapped_column(String(64))
     job_id: Mapped[str | None] = mapped_column(Id, ForeignKey("job.id", ondelete="CASCADE"), index=True)
+    sweep_id: Mapped[str | None] = mapped_column(Id, ForeignKey("sweep.id", ondelete="CASCADE"), index=True)
+    """What the request made, a job or a sweep: the answer goes with it."""
     response: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)

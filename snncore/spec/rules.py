@@ -111,6 +111,11 @@ def _task(spec: JobSpec) -> _Broken:
         yield ("task", "borders", "zero_hz"), f"must lie below one_hz = {borders.one_hz:g}"
     match task:
         case KWinners():
+            if not task.borders.zero_hz <= task.decision_hz < task.borders.one_hz:
+                yield (
+                    ("task", "decision_hz"),
+                    f"must lie between borders.zero_hz = {task.borders.zero_hz:g} and one_hz = {task.borders.one_hz:g}",
+                )
             if task.k >= task.n_outputs:
                 yield ("task", "k"), f"must be fewer than n_outputs = {task.n_outputs}"
             if task.n_outputs != features:

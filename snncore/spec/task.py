@@ -65,13 +65,21 @@ class KWinners(Part):
     """Output rates that tell the `k` largest inputs from the others (Renner 2020, section 4.3).
 
     The loss is that of the `borders`, summed over outputs. A sample counts as right if the rates of all winners lie
-    above `borders.zero_hz` and those of all others do not.
+    above `decision_hz` and those of all others do not.
     """
 
     kind: Literal["k_winners"]
     n_outputs: UnitCount
     k: UnitCount
     borders: Borders = Borders()
+    decision_hz: float = Field(
+        default=20.0,
+        ge=0,
+        le=1e5,
+        description="The border between zeros and ones. The loss leaves an output that might be a winner, but rather "
+        "is "
+        "none, at borders.zero_hz: below this border by a margin, if it is to be right in spite of its noise.",
+    )
 
 
 Task = Annotated[Classification | Recall | Softmax | KWinners, Field(discriminator="kind")]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.specfile import BadFile, load_file, parse_settings
+from service.cli.specfile import BadFile, load_file, parse_grid, parse_seeds, parse_settings
 
 
 def write(folder: Path, name: str, text: str) -> str:
@@ -97,3 +97,32 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"name: \xe9\n")
     with pytest.raises(BadFile, match=r"latin\.yaml"):
         load_file(str(tmp_path / "latin.yaml"))
+
+
+def test_the_values_of_a_grid_are_yaml_between_commas() -> None:
+    options = ["training.epochs=5,10", "neuron={kind: lif},{kind: alif}", "a.b=null,1e-3,x y", "c=[1, 2],[3]"]
+    assert parse_grid(options) == {
+        "training.epochs": [5, 10],
+        "neuron": [{"kind": "lif"}, {"kind": "alif"}],
+        "a.b": [None, 1e-3, "x y"],
+        "c": [[1, 2], [3]],
+    }
+
+
+@pytest.mark.parametrize("option", ["training.epochs", "=1", "a=", "a={b: 1", "a=.nan"])
+def test_a_grid_that_is_none_is_refused(option: str) -> None:
+    with pytest.raises(BadFile, match="--grid"):
+        parse_grid([option])
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("0:5", [0, 1, 2, 3, 4]), ("3", [3]), ("7, 1,2", [7, 1, 2]), ("0:2,10:12", [0, 1, 10, 11])]
+)
+def test_seeds_are_numbers_and_ranges(text: str, seeds: list[int]) -> None:
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1.5", "5:5", "5:1", ":3", "0:", "1,,2", "0:100000000000"])
+def test_seeds_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(BadFile, match="--seeds"):
+        parse_seeds(text)

@@ -143,6 +143,8 @@ def test_k_winners_have_the_borders_and_what_is_on_the_wrong_side_is_crossed() -
     assert {"off below 20", "on above 50"} <= set(texts(bars))
     assert [np.ravel(line.get_ydata())[0] for line in bars.lines] == [20, 50]
     assert texts(bars).count("✗") == 1
+    last = max(bar.get_x() + bar.get_width() for container in bars.containers for bar in container)
+    assert last < 0.85 * bars.get_xlim()[1], "the words at the borders stand beside the bars"
     assert bars.get_title(loc="right") == "1 of 16 on the wrong side"
 
 

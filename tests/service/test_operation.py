@@ -149,7 +149,7 @@ def test_a_broker_that_is_away_is_named(settings: Settings, database: Database, 
     url = f"redis+socket://{tmp_path}/none.sock"
     with TestClient(create_app(settings.model_copy(update={"broker_url": url}), database=database)) as client:
         assert "broker" in client.get("/readyz").json()["missing"]
-        # and it does not stand in the way of a job: the sweep of a worker will ring
+        # and it does not stand in the way of a job: the housekeeping of a worker will ring
         job = client.post("/v1/jobs", json=digits_spec())
         assert job.status_code == 201
     with database.read() as session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,12 @@ from tests.service.fuzz_worker import InstantWorker
 # Rules across fields (the readout that suits a task, splits that leave no sample) cannot be said in JSON Schema, so a
 # spec that fits the schema may still be refused, with 422 and the place named. Everywhere else a request that fits
 # the document has to be accepted.
-SUBMISSIONS = ["POST /v1/jobs", "POST /v1/jobs/validate"]
+SUBMISSIONS = ["POST /v1/jobs", "POST /v1/jobs/validate", "POST /v1/sweeps"]
 ACCEPTED = ["2xx", "401", "403", "404", "409", "5xx"]
 
 
-def configuration(key: str, covered: str) -> SchemathesisConfig:
-    """All checks and phases. Of the submissions, whose bodies make 2,600 cases each, only `covered` gets them all."""
+def configuration(key: str, covered: Sequence[str]) -> SchemathesisConfig:
+    """All checks and phases. Of the submissions, whose bodies make 2,600 cases each, only the `covered` get them."""
     return SchemathesisConfig.from_dict(
         {
             "seed": 1,
@@ -37,7 +38,7 @@ def configuration(key: str, covered: str) -> SchemathesisConfig:
                 {
                     "include-name": name,
                     "checks": {"positive_data_acceptance": {"expected-statuses": [*ACCEPTED, "422"]}},
-                    "phases": {"coverage": {"enabled": name == covered}},
+                    "phases": {"coverage": {"enabled": name in covered}},
                 }
                 for name in SUBMISSIONS
             ],
@@ -48,10 +49,12 @@ def configuration(key: str, covered: str) -> SchemathesisConfig:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("migrated_url", "covered"),
-    [("sqlite", SUBMISSIONS[0]), ("postgresql", SUBMISSIONS[1])],
+    [("sqlite", SUBMISSIONS[:1]), ("postgresql", SUBMISSIONS[1:])],
     indirect=["migrated_url"],
 )
-def test_schemathesis_finds_nothing(migrated_url: str, database: Database, tmp_path: Path, covered: str) -> None:
+def test_schemathesis_finds_nothing(
+    migrated_url: str, database: Database, tmp_path: Path, covered: Sequence[str]
+) -> None:
     settings = Settings(
         home=tmp_path,
         database_url=migrated_url,

@@ -143,6 +143,7 @@ def k_winners(n: int, k: int) -> dict[str, Any]:
         ),
         (k_winners(64, 64), "task.k"),
         (k_winners(5, 1), "task.n_outputs"),
+        (deep_merge(k_winners(64, 1), {"task": {"borders": {"zero_hz": 30.0}}}), "task.decision_hz"),
         ({"task": {"kind": "k_winners", "n_outputs": 64, "k": 1}}, "architecture.readout.kind"),
         (
             {"task": {"kind": "recall"}, "dataset": {"kind": "store_recall", "n_values": 10}, "encoding": {"frames": 2}}

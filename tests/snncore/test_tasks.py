@@ -21,12 +21,16 @@ from snncore.tasks import make_task
 from tests.snncore.jobs import tiny_spec
 
 
+def k_winners_parts(n: int, k: int) -> dict[str, Any]:
+    return {
+        "task": {"kind": "k_winners", "n_outputs": n, "k": k},
+        "dataset": {"kind": "exponential", "n_features": n, "n_train": 300},
+        "architecture": {"readout": {"kind": "spike_count", "recurrent": True}},
+    }
+
+
 def k_winners_job(n: int, k: int) -> Any:
-    return tiny_spec(
-        task={"kind": "k_winners", "n_outputs": n, "k": k},
-        dataset={"kind": "exponential", "n_features": n, "n_train": 300},
-        architecture={"readout": {"kind": "spike_count", "recurrent": True}},
-    )
+    return tiny_spec(**k_winners_parts(n, k))
 
 
 def recall_job(loss: str = "cross_entropy") -> Any:
@@ -57,6 +61,15 @@ def test_a_sample_is_right_if_every_output_is_on_its_side_of_the_lower_border() 
     judged = task.judge(rates([0, 20.5, 20], [0, 20, 0], [21, 60, 0], [20, 300, 20]), x, None)
     assert judged.correct.tolist() == [True, False, False, True]
     assert judged.label.tolist() == [1] * 4
+
+
+def test_the_border_of_the_decision_can_lie_above_that_of_the_loss() -> None:
+    job = tiny_spec(
+        **k_winners_parts(3, 1) | {"task": {"kind": "k_winners", "n_outputs": 3, "k": 1, "borders": {"zero_hz": 5.0}}}
+    )
+    judged = make_task(job).judge(rates([15, 60, 5]), torch.tensor([[0.1, 0.9, 0.3]]), None)
+    assert judged.correct.tolist() == [True]
+    assert float(judged.loss) == pytest.approx(10)
 
 
 def test_the_loss_of_k_winners_counts_what_lies_between_the_borders_from_both_sides() -> None:

@@ -109,7 +109,7 @@ def test_an_idempotency_key_goes_through_its_life(database: Database) -> None:
     assert reserve("k", "d2").outcome == "mine"
     with database.write() as session:
         job = jobs.create(session, spec={})
-        idempotency.answer(session, "anyone", "k", job.id, {"id": job.id})
+        idempotency.answer(session, "anyone", "k", {"id": job.id}, job_id=job.id)
         idempotency.release(session, "anyone", "k")  # too late: it was answered
     assert reserve("k", "d2") == idempotency.Reservation("answered", {"id": job.id})
     assert reserve("k", "d1").outcome == "other_body"

@@ -10,10 +10,11 @@ from sqlalchemy import update
 from service.dispatch import Doorbell
 from service.settings import Settings
 from service.store import jobs, queue, workers
-from service.store.attempt import SLOW_LOCK_S, claim
+from service.store.attempt import SLOW_LOCK_S, Attempt, claim
 from service.store.engine import Database
 from service.store.errors import StoreBusy
-from service.store.tables import Job, Worker
+from service.store.rows import RecordBatch
+from service.store.tables import Job, Sweep, Worker
 from service.store.transitions import lock_job
 from service.store.types import utcnow
 from worker.housekeeping import Housekeeping
@@ -91,6 +92,23 @@ def test_the_first_sweep_rings_for_all_that_is_queued(worker: Fixture) -> None:
     waiting = worker.queued(3, rung_s_ago=1)
     worker.housekeeping.sweep(everything=True)
     assert worker.doorbell.rung == waiting
+
+
+def test_jobs_that_their_sweep_has_no_room_for_are_not_rung(worker: Fixture) -> None:
+    held_back, behind = worker.queued(3), worker.queued(1)
+    with worker.database.write() as session:
+        session.add(Sweep(id="swp_1", labels={}, request={}, max_parallel=1))
+        session.execute(update(Job).where(Job.id.in_(held_back)).values(sweep="swp_1"))
+    for _ in range(2):
+        worker.housekeeping.sweep()
+    assert worker.doorbell.rung == [held_back[0], *behind]
+    held = claim(worker.database, held_back[0], "wrk_1", lease_s=60.0)
+    assert held is not None
+    worker.housekeeping.sweep(everything=True)
+    assert worker.doorbell.rung[2:] == behind
+    Attempt(worker.database, held_back[0], held.attempt).succeed(RecordBatch(), {})
+    worker.housekeeping.sweep()
+    assert worker.doorbell.rung[3:] == [held_back[1]]
 
 
 def test_a_job_of_a_dead_worker_goes_back_to_the_queue(worker: Fixture) -> None:

@@ -110,6 +110,8 @@ def _draw_winners(axes: Axes, sample: Sample) -> None:
             fontsize=8,
             color=GREY,
         )
+    # room on the right for the words at the borders, which bars would hide
+    axes.set_xlim(-0.7, 1.25 * len(x))
     axes.set_ylim(0, 1.15 * max(outputs.max(), *borders))
     _describe(axes, sample)
     if targets is not None:

@@ -1,0 +1,1 @@
+"""Sweeps: a job for each point of a grid and each seed, submitted, watched, stopped and summed up together."""
