@@ -11,6 +11,7 @@ from torch.nn.functional import linear
 
 from snncore import spec
 from snncore.engines import Backward, Checkpointed, Full, Input, Layer, Truncated, choose_engine
+from snncore.errors import NetworkUnavailable
 from snncore.neurons import neuron_parameters
 from snncore.readouts import Reading, group_counts, readout_kernel, windows
 from snncore.rewiring import Rewiring
@@ -213,8 +214,11 @@ class Network(nn.Module):
 def freeze(layer: SpikingLayer, tensors: Mapping[str, Tensor]) -> None:
     """Give a layer the weights of another job's population, and keep them out of every gradient.
 
-    Raises `KeyError` or `ValueError` where `tensors` are not those of such a population.
+    Raises `NetworkUnavailable` where `tensors` are not those of such a population.
     """
     assert layer.recurrence is not None
-    for synapses, name in ((layer.synapses, "synapses"), (layer.recurrence, "recurrence")):
-        synapses.freeze(tensors[f"layers.hidden.{name}.weight"])
+    for synapses, part in ((layer.synapses, "synapses"), (layer.recurrence, "recurrence")):
+        name = f"layers.hidden.{part}.weight"
+        if name not in tensors:
+            raise NetworkUnavailable(f"architecture.embedded: the network that was given has no weights {name!r}")
+        synapses.freeze(tensors[name])

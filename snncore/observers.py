@@ -25,12 +25,13 @@ def chance_of_argmax(seen: Tensor, label: Tensor) -> Tensor:
 
 
 def chance_of_winners(seen: Tensor, winners: Tensor) -> Tensor:
-    """That the k largest of `seen` `[n, K]` are the `winners` `[n, K]`, k of which there are in each row.
+    """That the k largest of `seen` `[n, K]` are the `winners` `[n, K]`, where k is how many of them a row has: more
+    than were asked for, where inputs are equal.
 
     With m values equal to the k-th largest, of which j are needed, there are m over j ways to choose.
     """
-    k = int(winners[0].sum())
-    border = seen.topk(k, dim=1).values[:, -1:]
+    k = winners.sum(dim=1, keepdim=True)
+    border = seen.sort(dim=1, descending=True).values.gather(1, k - 1)
     possible = ((seen >= border) | ~winners).all(dim=1) & ((seen <= border) | winners).all(dim=1)
     tied = seen == border
     m, j = tied.sum(dim=1).double(), (tied & winners).sum(dim=1).double()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from snncore import spec
+from snncore.errors import NetworkUnavailable
 from snncore.streams import stream
 
 
@@ -58,9 +59,12 @@ class Synapses(nn.Module):
             self.weight.register_hook(_without_diagonal)  # type: ignore[no-untyped-call]
 
     def freeze(self, weight: Tensor) -> None:
-        """Take these weights `[N_post, N_pre]`, for good: nothing trains them."""
+        """Take these weights `[N_post, N_pre]`, for good: nothing trains them. Raises `NetworkUnavailable`."""
         if weight.shape != self.weight.shape:
-            raise ValueError(f"weights of {list(weight.shape)} are not those of synapses of {list(self.weight.shape)}")
+            raise NetworkUnavailable(
+                f"architecture.embedded: weights of {list(weight.shape)} are not those of synapses of "
+                f"{list(self.weight.shape)}"
+            )
         with torch.no_grad():
             self.weight.copy_(weight)
         self.weight.requires_grad_(False)

@@ -190,7 +190,10 @@ def _readout(spec: JobSpec) -> _Broken:
     match spec.architecture.readout:
         case LeakyReadout() as readout:
             if readout.window_ms is not None and readout.reduction != "mean":
-                yield (*loc, "window_ms"), "has no effect with reduction 'last'; leave it out or take 'mean'"
+                yield (
+                    (*loc, "window_ms"),
+                    f"has no effect with reduction {readout.reduction!r}; leave it out or take 'mean'",
+                )
             if readout.window_ms is not None and readout.window_ms > duration:
                 yield (*loc, "window_ms"), f"must not exceed encoding.duration_ms = {duration:g}"
         case SpikeCountReadout() as readout:

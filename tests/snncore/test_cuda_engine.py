@@ -330,6 +330,32 @@ def test_weights_alone_learn() -> None:
     compare(numbers(8, 2, 6, dtype=torch.float32), pair(LIF, torch.float32, learn=False), 1e-4)
 
 
+def test_a_frozen_layer_passes_the_gradient_on_and_its_spikes_alone_are_read() -> None:
+    """As an embedded network is, with an output for each frame."""
+    dtype = torch.float64
+    first = synapses(6, 6, DELAYS["delay 1"], dtype)
+    frozen = [synapses(6, 5, DELAYS["delay 1"], dtype), synapses(5, 5, DELAYS["delays 1 to 4"], dtype, excites=False)]
+    for each in frozen:
+        each.weight.requires_grad_(False)
+    layers = [
+        layer(LIF, 6, dtype, learn=False, ff=first),
+        layer(LIF, 5, dtype, learn=False, ff=frozen[0], rec=frozen[1]),
+    ]
+    x = SpikeTrain.pack(numbers(10, 2, 6, dtype=dtype) > 0.75)
+    read, gradients = [], []
+    for engine in (ReferenceEngine(), FusedCudaEngine()):
+        activity = engine(x, layers, keep_z=True)
+        assert activity.weighted is None
+        assert activity.z is not None
+        read.append(activity.z)
+        loss = (activity.z * numbers(*activity.z.shape, dtype=dtype, seed=3)).sum()
+        gradients += torch.autograd.grad(loss, first.weight)
+    assert torch.equal(*read)
+    assert read[0].mean() > 0.02
+    assert gradients[0].norm() > 0
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-9, atol=1e-12)
+
+
 def test_an_input_that_is_repeated_rather_than_stored() -> None:
     row = numbers(1, 2, 6, dtype=torch.float32).requires_grad_()
     compare(row.expand(8, -1, -1), [layer(LIF, 6, torch.float32)], 1e-4)

@@ -162,6 +162,22 @@ def test_without_the_network_or_with_another_the_run_says_so(inner: bytes, outer
     data = checkpoints.weights_to_bytes(other, Network(other, CPU).state_dict(), kind="best", epoch=1, step=1)
     with pytest.raises(NetworkUnavailable, match="another network"):
         next(train(outer, networks={"job_1": data}))
+    data = checkpoints.weights_to_bytes(inner_job(), {"readout.weight": torch.ones(1)}, kind="best", epoch=1, step=1)
+    with pytest.raises(NetworkUnavailable, match=r"no weights 'layers\.hidden\.synapses\.weight'"):
+        next(train(outer, networks={"job_1": data}))
+
+
+def test_a_network_that_rewired_itself_in_double_precision_is_embedded_with_its_gaps() -> None:
+    rewiring = {"kind": "deep_r", "connectivity": 0.3}
+    sparse = inner_job(training={"epochs": 1, "precision": "float64", "rewiring": rewiring})
+    data = best_of(list(train(sparse, checkpoint_interval_s=0)))
+    job = parse_job_spec(outer_document(embeddable(sparse).model_dump(mode="json")))
+    made: Any = Network(job, CPU, checkpoints.embedded_network(job, {"job_1": data})).layers["embedded"]
+    for part in ("synapses", "recurrence"):
+        weight, trained = getattr(made, part).weight, load(data)[f"network/layers.hidden.{part}.weight"]
+        assert weight.dtype == torch.float32
+        assert torch.equal(weight, trained.float())
+        assert 0.5 < float((weight == 0).double().mean()) < 1
 
 
 @pytest.mark.parametrize(

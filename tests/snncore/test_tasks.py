@@ -137,6 +137,13 @@ def test_the_observer_of_winners_guesses_among_equals(k: int) -> None:
     assert chance_of_argmax(one, torch.tensor([2])).tolist() == [0.5]
 
 
+def test_equal_inputs_win_together_and_the_observer_takes_as_many_of_each_sample() -> None:
+    seen = torch.tensor([[5, 5, 1], [5, 3, 1]])
+    winners = torch.tensor([[True, True, False], [True, False, False]])
+    assert chance_of_winners(seen, winners).tolist() == [1.0, 1.0]
+    assert chance_of_winners(seen.flip(0), winners).tolist() == [1.0, 0.5]
+
+
 @pytest.mark.parametrize(
     ("preset", "ceiling"),
     [
