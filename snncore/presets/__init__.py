@@ -1,8 +1,9 @@
 """The experiments of the literature as data: one YAML file each, with its source and its published numbers.
 
 A preset `renner/softmax-exp-4` lives in `renner/softmax-exp-4.yaml` beside this file. A file may extend another: its
-spec is merged into the other's, part by part. `quick` makes a second preset `NAME@quick`, a variant of a few minutes;
-what it needs are quick variants too. Imports no torch.
+spec is merged into the other's, part by part, and it needs what the other needs unless it says so itself; titles,
+numbers and `quick` are its own. `quick` makes a second preset `NAME@quick`, a variant of a few minutes; what it needs
+are quick variants too. Imports no torch.
 """
 
 from __future__ import annotations
