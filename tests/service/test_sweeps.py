@@ -12,7 +12,6 @@ from service.app import create_app
 from service.settings import Settings
 from service.store.attempt import Attempt, claim
 from service.store.engine import Database
-from service.store.ids import new_id
 from service.store.rows import RecordBatch
 from service.sweeps.schemas import EXAMPLES
 from tests.service.conftest import RESULT, digits_spec, sqlite_only
@@ -363,7 +362,7 @@ def test_a_job_that_was_deleted_alone_leaves_its_sweep_in_order(client: TestClie
 
 
 @sqlite_only
-@pytest.mark.parametrize("sweep_id", ["x", "swp_1", new_id("swp"), "a%00b", "😀"])
+@pytest.mark.parametrize("sweep_id", ["x", "swp_1", "swp_01m81tawy647vy65xm2jvgsajc", "a%00b", "😀"])
 @pytest.mark.parametrize(
     ("method", "tail"), [("GET", ""), ("GET", "/table"), ("POST", "/cancel"), ("POST", "/resume"), ("DELETE", "")]
 )
