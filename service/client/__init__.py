@@ -12,7 +12,8 @@ It speaks HTTP and needs neither torch nor the rest of the service.
 from __future__ import annotations
 
 from service.client.chain import ChainedJob
-from service.client.client import DEFAULT_URL, Client
+from service.client.client import Client
+from service.client.connection import DEFAULT_URL
 from service.client.errors import ClientError, FieldError, NothingToDraw, ServiceError, ServiceUnreachable
 from service.client.models import (
     TERMINAL,

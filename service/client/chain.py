@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -61,7 +61,7 @@ def _extend(chain: list[ChainedJob], service: Service, body: Mapping[str, Any], 
         overrides: Mapping[str, Any] = body.get("overrides") or {}
         for place in places:
             needed = _provide(chain, service, needs[".".join(place)], body.get("labels"), fresh)
-            overrides = _with(overrides, place, needed.id)
+            overrides = placed(overrides, place, needed.id)
         job = service.submit({**body, "overrides": overrides})
     chain.append(ChainedJob(job, new=True))
     return job
@@ -83,7 +83,7 @@ def _provide(chain: list[ChainedJob], service: Service, preset: str, labels: Any
     return _extend(chain, service, {"preset": preset, **({"labels": labels} if labels else {})}, fresh)
 
 
-def _with(document: Mapping[str, Any], place: tuple[str, ...], value: str) -> dict[str, Any]:
+def placed(document: Mapping[str, Any], place: Sequence[str], value: str) -> dict[str, Any]:
     """`document` with a value at a place."""
     first, *rest = place
-    return {**document, first: _with(document.get(first) or {}, tuple(rest), value) if rest else value}
+    return {**document, first: placed(document.get(first) or {}, rest, value) if rest else value}

@@ -2,80 +2,35 @@
 
 from __future__ import annotations
 
-import io
-import os
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import httpx
-import numpy as np
-from numpy.typing import NDArray
 
 from service.client import sse
 from service.client.chain import ChainedJob, submit_chain
+from service.client.connection import path_of_job
 from service.client.errors import ClientError, ServiceError, ServiceUnreachable
-from service.client.models import (
-    TERMINAL,
-    CheckpointInfo,
-    Curve,
-    Event,
-    Job,
-    LogLine,
-    Preset,
-    RasterInfo,
-    Series,
-    Spikes,
-    Sweep,
-    SweepTable,
-    Validation,
-    Worker,
-)
-from service.client.transport import Transport, describe
+from service.client.models import TERMINAL, Event, Job, LogLine, Preset, Validation, Worker
+from service.client.results import ResultCalls
+from service.client.sweeps import SweepCalls
+from service.client.transport import describe
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from service.client.figures import FigureKind
 
-DEFAULT_URL = "http://127.0.0.1:8321"
-ARROW = "application/vnd.apache.arrow.stream"
-NPZ = "application/x-npz"
-MARKDOWN = "text/markdown"
 
-
-class Client:
+class Client(SweepCalls, ResultCalls):
     """A connection to a Spikesmith service. Close it, or use it in a `with` statement.
 
     `url` and `api_key` come from SPIKESMITH_URL and SPIKESMITH_API_KEY when absent. `patience_s` is how long a call
     goes on trying while nobody answers or the service is busy.
     """
-
-    def __init__(
-        self,
-        url: str | None = None,
-        *,
-        api_key: str | None = None,
-        timeout_s: float = 60.0,
-        patience_s: float = 2.0,
-    ) -> None:
-        self.url = (url or os.environ.get("SPIKESMITH_URL") or DEFAULT_URL).rstrip("/")
-        key = api_key or os.environ.get("SPIKESMITH_API_KEY") or None
-        self._transport = Transport(self.url, key, timeout_s, patience_s)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._transport.close()
 
     # --- jobs ---------------------------------------------------------------------------------------------------------
 
@@ -137,7 +92,7 @@ class Client:
         return Validation.of(self._transport.request("POST", "/v1/jobs/validate", body=body, repeatable=True).json())
 
     def job(self, job_id: str) -> Job:
-        return Job.of(self._json(_job(job_id)))
+        return Job.of(self._json(path_of_job(job_id)))
 
     def jobs(
         self,
@@ -167,7 +122,7 @@ class Client:
 
     def delete(self, job_id: str) -> None:
         """Removes a job that has ended, with all that it stored."""
-        self._transport.request("DELETE", _job(job_id))
+        self._transport.request("DELETE", path_of_job(job_id))
 
     def wait(self, job_id: str, *, timeout_s: float | None = None, poll_s: float = 0.5) -> Job:
         """The job once it has ended, however it ended. Raises `TimeoutError` if that takes longer than `timeout_s`."""
@@ -191,7 +146,7 @@ class Client:
             received = 0
             try:
                 headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
-                with self._transport.stream(f"{_job(job_id)}/events", headers) as response:
+                with self._transport.stream(f"{path_of_job(job_id)}/events", headers) as response:
                     pause = 0.2
                     for event in sse.parse(response.iter_lines()):
                         after = max(after, event.seq)
@@ -217,163 +172,7 @@ class Client:
     def logs(self, job_id: str) -> list[LogLine]:
         """The log lines of the trainer, oldest first."""
         # Lists come newest first; a log is read the other way round.
-        return [LogLine.of(item) for item in self._pages(f"{_job(job_id)}/logs", {})][::-1]
-
-    # --- sweeps -------------------------------------------------------------------------------------------------------
-
-    def submit_sweep(
-        self,
-        spec: Mapping[str, Any] | None = None,
-        *,
-        preset: str | None = None,
-        overrides: Mapping[str, Any] | None = None,
-        grid: Mapping[str, Sequence[Any]] | None = None,
-        points: Sequence[Mapping[str, Any]] | None = None,
-        seeds: Sequence[int] | None = None,
-        max_parallel: int | None = None,
-        name: str | None = None,
-        labels: Mapping[str, str] | None = None,
-        idempotency_key: str | None = None,
-    ) -> Sweep:
-        """Queues a job for each combination of grid values and each seed.
-
-        `grid` has the values of each path (`{"training.epochs": [5, 10]}`), `points` fields that change together.
-        Sent twice with the same `idempotency_key` (a fresh one is made when absent), it makes one sweep.
-        """
-        given = {
-            "spec": spec,
-            "preset": preset,
-            "overrides": overrides,
-            "grid": grid,
-            "points": points,
-            "seeds": seeds,
-            "max_parallel": max_parallel,
-            "name": name,
-            "labels": labels,
-        }
-        body = {key: value for key, value in given.items() if value is not None}
-        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
-        response = self._transport.request("POST", "/v1/sweeps", body=body, headers=headers, repeatable=True)
-        return Sweep.of(response.json())
-
-    def sweep(self, sweep_id: str) -> Sweep:
-        """The sweep with its jobs."""
-        return Sweep.of(self._json(_sweep(sweep_id)))
-
-    def sweeps(self, *, page_size: int | None = None) -> Iterator[Sweep]:
-        """All sweeps, newest first, without their jobs."""
-        return (Sweep.of(item) for item in self._pages("/v1/sweeps", {"limit": page_size}))
-
-    def sweep_table(self, sweep_id: str) -> SweepTable:
-        """Mean, standard deviation and confidence of each final metric, for each grid point."""
-        return SweepTable.of(self._json(f"{_sweep(sweep_id)}/table"))
-
-    def sweep_table_text(self, sweep_id: str, media_type: str = MARKDOWN) -> str:
-        """The table as `text/markdown` (the main metrics), `text/csv` or `application/json` (all there is)."""
-        headers = {"Accept": media_type}
-        return self._transport.request("GET", f"{_sweep(sweep_id)}/table", headers=headers).text
-
-    def cancel_sweep(self, sweep_id: str) -> Sweep:
-        """Asks all jobs that have not ended to stop."""
-        return Sweep.of(self._transport.request("POST", f"{_sweep(sweep_id)}/cancel").json())
-
-    def resume_sweep(self, sweep_id: str) -> Sweep:
-        """Lets all paused, cancelled and failed jobs go on from their last checkpoints."""
-        return Sweep.of(self._transport.request("POST", f"{_sweep(sweep_id)}/resume").json())
-
-    def delete_sweep(self, sweep_id: str) -> None:
-        """Removes a sweep whose jobs have all ended, with the jobs."""
-        self._transport.request("DELETE", _sweep(sweep_id))
-
-    def wait_sweep(self, sweep_id: str, *, timeout_s: float | None = None, poll_s: float = 1.0) -> Sweep:
-        """The sweep once all its jobs have ended, however. Raises `TimeoutError` after `timeout_s`."""
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while not (sweep := self.sweep(sweep_id)).is_finished:
-            if deadline is not None and time.monotonic() + poll_s > deadline:
-                raise TimeoutError(f"{sweep_id} has {sweep.n_ended} of {sweep.n_jobs} jobs done after {timeout_s:g} s")
-            time.sleep(poll_s)
-        return sweep
-
-    # --- results ------------------------------------------------------------------------------------------------------
-
-    def result(self, job_id: str) -> dict[str, Any]:
-        """Final metrics, confusion matrix, firing rates, cost and environment of a job that has ended."""
-        answer: dict[str, Any] = self._json(f"{_job(job_id)}/result")
-        return answer
-
-    def metrics(self, job_id: str) -> list[Series]:
-        """A summary of each series."""
-        return [Series.of(item) for item in self._pages(f"{_job(job_id)}/metrics", {})]
-
-    def curve(self, job_id: str, name: str, split: str, *, max_points: int | None = None) -> Curve:
-        """The points of one series as arrays."""
-        params = {"split": split, "max_points": max_points}
-        columns = self._json(f"{_job(job_id)}/metrics/{quote(name, safe='')}", params)
-        return Curve(
-            name,
-            split,
-            np.asarray(columns["step"], dtype=np.int64),
-            np.asarray([np.nan if v is None else v for v in columns["value"]], dtype=np.float64),
-        )
-
-    def rasters(
-        self,
-        job_id: str,
-        *,
-        epoch: int | None = None,
-        split: str | None = None,
-        layer: str | None = None,
-        sample: int | None = None,
-    ) -> list[RasterInfo]:
-        """What was recorded."""
-        params = {"epoch": epoch, "split": split, "layer": layer, "sample": sample}
-        return [RasterInfo.of(item) for item in self._pages(f"{_job(job_id)}/rasters", params)]
-
-    def spikes(
-        self,
-        job_id: str,
-        raster_id: str,
-        *,
-        from_ms: float | None = None,
-        to_ms: float | None = None,
-        neurons: str | None = None,
-    ) -> Spikes:
-        """The spikes of a raster as times and neurons; `neurons` is a selection such as "0:50,80"."""
-        import pyarrow as pa
-
-        content = self.raster_file(job_id, raster_id, ARROW, from_ms=from_ms, to_ms=to_ms, neurons=neurons)
-        table = pa.ipc.open_stream(content).read_all()
-        return Spikes(table["time_ms"].to_numpy(), table["neuron"].to_numpy())
-
-    def dense(
-        self,
-        job_id: str,
-        raster_id: str,
-        *,
-        from_ms: float | None = None,
-        to_ms: float | None = None,
-        neurons: str | None = None,
-    ) -> NDArray[np.bool_]:
-        """The spikes of a raster as an array `[T, N]`."""
-        content = self.raster_file(job_id, raster_id, NPZ, from_ms=from_ms, to_ms=to_ms, neurons=neurons)
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            spikes: NDArray[np.bool_] = arrays["spikes"]
-        return spikes
-
-    def raster_file(
-        self,
-        job_id: str,
-        raster_id: str,
-        media_type: str,
-        *,
-        from_ms: float | None = None,
-        to_ms: float | None = None,
-        neurons: str | None = None,
-    ) -> bytes:
-        """A raster in any format the service knows: Arrow, NPZ, `image/png`, `image/svg+xml`."""
-        params = {"from_ms": from_ms, "to_ms": to_ms, "neurons": neurons}
-        path = f"{_job(job_id)}/rasters/{quote(raster_id, safe='')}"
-        return self._transport.request("GET", path, params=params, headers={"Accept": media_type}).content
+        return [LogLine.of(item) for item in self._pages(f"{path_of_job(job_id)}/logs", {})][::-1]
 
     def figure(
         self,
@@ -392,14 +191,6 @@ class Client:
         from service.client import figures
 
         return figures.draw(self, job_id, kind, split=split, sample=sample, epoch=epoch).figure
-
-    def checkpoints(self, job_id: str) -> list[CheckpointInfo]:
-        return [CheckpointInfo.of(item) for item in self._pages(f"{_job(job_id)}/checkpoints", {})]
-
-    def checkpoint(self, job_id: str, which: str | int = "best") -> bytes:
-        """The weights as safetensors: `best`, `last`, or those of an epoch."""
-        path = f"{_job(job_id)}/checkpoints/{quote(str(which), safe='')}"
-        return self._transport.request("GET", path, headers={"Accept": "*/*"}).content
 
     # --- the rest -----------------------------------------------------------------------------------------------------
 
@@ -424,28 +215,8 @@ class Client:
         except ClientError:
             return False
 
-    def _json(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
-        return self._transport.request("GET", path, params=params).json()
-
     def _act(self, job_id: str, action: str) -> Job:
-        return Job.of(self._transport.request("POST", f"{_job(job_id)}/{action}").json())
-
-    def _pages(self, path: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        cursor = None
-        while True:
-            page = self._json(path, {**params, "cursor": cursor})
-            yield from page["items"]
-            cursor = page.get("next_cursor")
-            if cursor is None:
-                return
-
-
-def _job(job_id: str) -> str:
-    return f"/v1/jobs/{quote(job_id, safe='')}"
-
-
-def _sweep(sweep_id: str) -> str:
-    return f"/v1/sweeps/{quote(sweep_id, safe='')}"
+        return Job.of(self._transport.request("POST", f"{path_of_job(job_id)}/{action}").json())
 
 
 def _submission(

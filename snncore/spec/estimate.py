@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from snncore.spec.architecture import Recurrent, SpikeCountReadout
+from snncore.spec.architecture import Delay, Recurrent, SpikeCountReadout
 from snncore.spec.dataset import n_features, split_sizes
 from snncore.spec.encoding import Poisson
 from snncore.spec.neuron import ALIF, Neuron, split_layer
@@ -19,6 +19,7 @@ FLOATS_A_CELL_STEP = 5
 potentials, spikes and products that autograd keeps. Held to measured memory by `tests/snncore/test_spec.py`, as are the
 others."""
 FLOATS_OF_ADAPTATION = 3
+FLOATS_A_FURTHER_WEIGHT = 5.25  # the weights of one more delay, where they are, by sender and receiver, their gradient
 FLOATS_A_PARAMETER = 5  # weight, gradient, two moments of Adam, the best weights so far
 
 FUSED_FLOATS_A_WEIGHT = 4  # the weights by sender and by receiver, a tile of them, their gradient before it is cut out
@@ -50,6 +51,13 @@ class LayerShape:
     parameters: int
     neuron: Neuron | None
     """None: a leaky layer, which does not spike."""
+    weights_of_further_delays: int = 0
+    """Where synapses have delays of their own, there is a matrix for each delay: the places of all but the first."""
+
+
+def _further(delay: Delay, synapses: int) -> int:
+    """What `synapses` with such delays have for `weights_of_further_delays`."""
+    return (delay.longest - delay.shortest) * synapses
 
 
 def layer_shapes(spec: JobSpec) -> list[LayerShape]:
@@ -64,17 +72,22 @@ def layer_shapes(spec: JobSpec) -> list[LayerShape]:
         inside = isinstance(readout, SpikeCountReadout) and readout.recurrent
         n = architecture.n_hidden + (n_out if inside and embedded is None else 0)
         recurrent = n * n - (0 if architecture.recurrence.autapses else n)
-        shapes.append(LayerShape(n, width * n + n * n, width * n + recurrent, spec.neuron))
+        further = _further(architecture.input.delay, width * n) + _further(architecture.recurrence.delay, n * n)
+        shapes.append(LayerShape(n, width * n + n * n, width * n + recurrent, spec.neuron, further))
         width = n
         if embedded is not None:
-            before, n = embedded.network.n_inputs, embedded.network.n_hidden + n_out
-            shapes.append(LayerShape(before, width * before, width * before, embedded.network.neuron))
-            shapes.append(LayerShape(n, before * n + n * n, 0, embedded.network.neuron))
+            inner = embedded.network
+            before, n = inner.n_inputs, inner.n_hidden + n_out
+            further = _further(embedded.connection.delay, width * before)
+            shapes.append(LayerShape(before, width * before, width * before, inner.neuron, further))
+            further = _further(inner.input.delay, before * n) + _further(inner.recurrence.delay, n * n)
+            shapes.append(LayerShape(n, before * n + n * n, 0, inner.neuron, further))
         if inside:
             return shapes
     else:
         for n in architecture.layers:
-            shapes.append(LayerShape(n, width * n, width * n, spec.neuron))
+            further = _further(architecture.connection.delay, width * n)
+            shapes.append(LayerShape(n, width * n, width * n, spec.neuron, further))
             width = n
     if isinstance(readout, SpikeCountReadout):
         shapes.append(LayerShape(n_out, width * n_out, width * n_out, spec.neuron))
@@ -165,11 +178,12 @@ def estimate(spec: JobSpec) -> Estimate:
         activations = n_time * batch * (n_inputs(spec) + sum(map(floats, shapes))) * bytes_a_float
     else:
         activations = fused_bytes(spec, shapes, bytes_a_float)
+    further = round(FLOATS_A_FURTHER_WEIGHT * sum(shape.weights_of_further_delays for shape in shapes))
     samples = sum(sizes.values()) * (n_features(spec.dataset) + 1)
     presented = 3 * sizes["train"] * epochs + sizes["validation"] * epochs + sizes["test"]
     return Estimate(
         parameters=parameters,
         steps=spec.n_training_steps,
-        peak_memory_bytes=activations + bytes_a_float * (samples + FLOATS_A_PARAMETER * parameters),
+        peak_memory_bytes=activations + bytes_a_float * (samples + FLOATS_A_PARAMETER * parameters + further),
         flops=2 * n_time * sum(shape.synapses for shape in shapes) * presented,
     )

@@ -262,6 +262,14 @@ def test_the_estimate_grows_as_the_job_does() -> None:
     assert wide.parameters > small.parameters
 
 
+def test_the_estimate_counts_a_matrix_for_each_delay_of_every_layer() -> None:
+    one, three = ({"delay": {"kind": "uniform", "low": 1, "high": high}} for high in (1, 3))
+    for connections in (("input",), ("recurrence",), ("input", "recurrence")):
+        small, large = (estimate(tiny_spec(architecture=dict.fromkeys(connections, delay))) for delay in (one, three))
+        assert large.parameters == small.parameters
+        assert large.peak_memory_bytes > small.peak_memory_bytes
+
+
 def test_the_json_schema_lists_every_kind() -> None:
     schema = json.dumps(JobSpec.model_json_schema())
     for kind in ("lif", "alif", "mixed", "poisson", "direct", "recurrent", "feedforward", "softmax", "digits", "mnist"):
@@ -279,6 +287,7 @@ def peak(): return next(int(line.split()[1]) * 1024 for line in open("/proc/self
 run = train(parse_job_spec(json.loads(sys.argv[1])))
 warm = json.loads(sys.argv[1]); warm["training"]["epochs"] = 1
 warm["encoding"]["duration_ms"] = 2.0 * warm["encoding"].get("frames", 1)
+for part in ("connection", "input", "recurrence"): warm["architecture"].pop(part, None)
 warm["architecture"].update({"layers": [2, 2]} if "layers" in warm["architecture"] else {"n_hidden": 2})
 for event in train(parse_job_spec(warm)): pass
 before = peak()
@@ -324,6 +333,22 @@ def test_the_memory_estimate_of_outputs_by_frame_is_within_a_fifth() -> None:
     """The spikes are kept as numbers where more than one sum over time is read."""
     changes = {"recording": {"kind": "none"}, "architecture": {"n_hidden": 200}, "dataset": {"n_train": 512}}
     document = deep_merge(get_preset("renner/store-recall").spec, changes)
+    assert estimate(parse_job_spec(document)).peak_memory_bytes == pytest.approx(measured_memory(document), rel=0.2)
+
+
+@pytest.mark.slow
+def test_the_memory_estimate_of_delays_is_within_a_fifth() -> None:
+    """There is a dense matrix for each delay, and one for its gradient."""
+    delays = {
+        "input": {"delay": {"kind": "uniform", "low": 0, "high": 3}},
+        "recurrence": {"delay": {"kind": "uniform", "low": 1, "high": 4}},
+    }
+    document = tiny_job(
+        encoding={"duration_ms": 100.0, "max_rate_hz": 50.0},
+        architecture={"n_hidden": 1200, **delays},
+        training={"batch_size": 16},
+        recording={"kind": "none"},
+    )
     assert estimate(parse_job_spec(document)).peak_memory_bytes == pytest.approx(measured_memory(document), rel=0.2)
 
 

@@ -44,6 +44,13 @@ def test_the_improved_preset_of_a_row_asks_for_the_same(table: Table, row: Row) 
 
 
 @pytest.mark.parametrize(("table", "row"), ROWS)
+def test_the_overrides_of_a_row_undo_nothing_of_its_improved_preset(table: Table, row: Row) -> None:
+    if row.best is not None:
+        spec = get_preset(row.best).spec
+        assert deep_merge(spec, row.overrides) == spec
+
+
+@pytest.mark.parametrize(("table", "row"), ROWS)
 def test_a_row_and_its_preset_publish_the_same_numbers(table: Table, row: Row) -> None:
     preset = get_preset(row.preset)
     if row.overrides:

@@ -10,6 +10,7 @@ from typing import Any
 
 from service.cli.reproduction.holdings import QUICK, Holdings
 from service.client import Client, Job, ServiceError
+from service.client.chain import placed
 from snncore.presets.tables import Table
 from snncore.spec import deep_merge
 
@@ -103,7 +104,7 @@ class Runner:
             if inner is None:
                 self.failed.append(f"{wanted}: it needs {need.preset}, which has not succeeded")
                 return None
-            overrides = deep_merge(overrides, nested(path, inner.id))
+            overrides = placed(overrides, path.split("."), inner.id)
         job = self._find(wanted, lambda state: state not in GIVEN_UP)
         if job is None:
             try:
@@ -140,9 +141,3 @@ class Runner:
             ):
                 return job
         return None
-
-
-def nested(path: str, value: Any) -> dict[str, Any]:
-    """`{"a": {"b": value}}` of the path `a.b`."""
-    first, _, rest = path.partition(".")
-    return {first: nested(rest, value) if rest else value}
