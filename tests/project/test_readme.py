@@ -20,7 +20,13 @@ from tests.serving import Served, served
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NOTES = ROOT / "docs" / "reproduction_notes"
+"""Parts of docs/reproduction.md: their links lead somewhere from there."""
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *(page for page in sorted((ROOT / "docs").rglob("*.md")) if page.parent != NOTES),
+]
 
 
 def blocks(section: str, language: str) -> list[str]:
