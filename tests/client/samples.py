@@ -12,7 +12,7 @@ from service.client import RasterInfo, Reading, Spikes
 from service.client.pictures import Sample
 from service.client.pictures.sample import Panel
 
-random = np.random.default_rng(3)
+SEED = 3  # of every sample, so that none depends on which were drawn before it
 
 
 def panel(layer: str, spikes: NDArray[np.bool_], dt_ms: float = 1.0, **more: Any) -> Panel:
@@ -33,22 +33,24 @@ def panel(layer: str, spikes: NDArray[np.bool_], dt_ms: float = 1.0, **more: Any
     return RasterInfo.of(info), Spikes((steps * dt_ms).astype(np.float32), neurons.astype(np.uint32))
 
 
-def firing(rates_hz: NDArray[np.float64], n_steps: int) -> NDArray[np.bool_]:
+def firing(random: np.random.Generator, rates_hz: NDArray[np.float64], n_steps: int) -> NDArray[np.bool_]:
     """Poisson spikes `[n_steps, N]` of rates `[N]` or `[n_steps, N]`."""
     fired: NDArray[np.bool_] = random.random((n_steps, rates_hz.shape[-1])) < rates_hz / 1000
     return fired
 
 
 def softmax_sample(n: int = 10, wrong: bool = False) -> Sample:
+    random = np.random.default_rng(SEED)
     x = random.exponential(0.5, n)
     target = 200 * np.exp(x) / np.exp(x).sum()
     output = np.clip(target + random.normal(0, 2, n), 0, None)
+    output[int(np.argmax(target))] = output.max() + 1
     if wrong:
         output[int(np.argmin(target))] = 1.2 * output.max()
     layers = [
-        panel("input", firing(np.repeat(200 * x.clip(max=5), 10), 300)),
-        panel("hidden", firing(np.full(50, 110.0), 300)),
-        panel("output", firing(np.repeat(output, 10), 300)),
+        panel("input", firing(random, np.repeat(200 * x.clip(max=5), 10), 300)),
+        panel("hidden", firing(random, np.full(50, 110.0), 300)),
+        panel("output", firing(random, np.repeat(output, 10), 300)),
     ]
     reading = Reading(
         windows_ms=[(30.0, 300.0)],
@@ -62,6 +64,7 @@ def softmax_sample(n: int = 10, wrong: bool = False) -> Sample:
 
 
 def k_winners_sample(n: int = 16, k: int = 3) -> Sample:
+    random = np.random.default_rng(SEED)
     x = random.exponential(0.5, n)
     winners = np.argsort(-x)[:k]
     output = random.uniform(2, 17, n)
@@ -70,9 +73,9 @@ def k_winners_sample(n: int = 16, k: int = 3) -> Sample:
     target = np.zeros(n)
     target[winners] = 1.0
     layers = [
-        panel("input", firing(np.repeat(100 * x, 10), 400)),
-        panel("hidden", firing(np.full(50, 60.0), 400)),
-        panel("output", firing(np.repeat(output, 10), 400)),
+        panel("input", firing(random, np.repeat(100 * x, 10), 400)),
+        panel("hidden", firing(random, np.full(50, 60.0), 400)),
+        panel("output", firing(random, np.repeat(output, 10), 400)),
     ]
     reading = Reading(
         windows_ms=[(100.0, 400.0)],
@@ -91,6 +94,7 @@ SLOTS = ["v2", "store1", "v0", "v3", "recall", "v1", "store3", "recall", "v2", "
 
 def recall_sample(embedded: bool = True, slots: Sequence[str] = SLOTS, wrong: int = 7) -> Sample:
     """Four values in slots of 200 ms; the recall in slot `wrong` is answered wrongly."""
+    random = np.random.default_rng(SEED)
     slot_ms, n_values = 200, 4
     rates_hz = np.zeros((len(slots) * slot_ms, 150))
     labels: list[int | None] = []
@@ -110,13 +114,16 @@ def recall_sample(embedded: bool = True, slots: Sequence[str] = SLOTS, wrong: in
         if label is not None:
             outputs[index, (label + 1) % n_values if index == wrong else label] = 0.9
     n_steps = len(rates_hz)
-    layers = [panel("input", firing(rates_hz, n_steps)), panel("hidden", firing(np.full(40, 15.0), n_steps))]
+    layers = [
+        panel("input", firing(random, rates_hz, n_steps)),
+        panel("hidden", firing(random, np.full(40, 15.0), n_steps)),
+    ]
     if embedded:
         answers = np.repeat(np.repeat(200 * outputs, slot_ms, axis=0), 10, axis=1)
         layers += [
-            panel("embedded.input", firing(answers / 2, n_steps)),
-            panel("embedded.hidden", firing(np.full(50, 50.0), n_steps)),
-            panel("output", firing(answers, n_steps)),
+            panel("embedded.input", firing(random, answers / 2, n_steps)),
+            panel("embedded.hidden", firing(random, np.full(50, 50.0), n_steps)),
+            panel("output", firing(random, answers, n_steps)),
         ]
     targets = np.zeros_like(outputs)
     for index, label in enumerate(labels):
@@ -134,6 +141,7 @@ def recall_sample(embedded: bool = True, slots: Sequence[str] = SLOTS, wrong: in
 
 def sequence_sample(side: int = 28, prediction: int = 0, last_step_only: bool = False) -> Sample:
     """A ring of ink, which is a 0."""
+    random = np.random.default_rng(SEED)
     y, x = np.mgrid[:side, :side] / (side - 1) - 0.5
     ink = np.exp(-(((np.hypot(x, y * 0.8) - 0.25) / 0.07) ** 2)).round(3)
     n_steps = side * side
@@ -148,4 +156,4 @@ def sequence_sample(side: int = 28, prediction: int = 0, last_step_only: bool = 
         predictions=[prediction],
         input=ink.ravel().tolist(),
     )
-    return Sample([panel("hidden", firing(rates_hz, n_steps))], reading)
+    return Sample([panel("hidden", firing(random, rates_hz, n_steps))], reading)
