@@ -19,7 +19,7 @@ from setuptools.command.build_ext import build_ext
 
 KERNELS = Path("snncore/engines/cpu/kernels")
 # Potentials must come to the same bits as in the reference, so nothing is contracted in the scan.
-CONTRACTION = {"scan.c": "off", "products.c": "fast"}
+CONTRACTION = {"scan.c": "off", "weights.c": "off", "products.c": "fast"}
 
 
 def processor_flags() -> list[str]:

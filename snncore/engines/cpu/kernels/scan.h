@@ -4,6 +4,15 @@
    spikes are bits, 64 neurons a word, neuron i in bit i % 64 of word i / 64. */
 
 #include <stdint.h>
+#include <stdlib.h>
+
+#define GROUP 4 /* samples that walk together; the dense products are written for as many */
+
+/* Memory for `n` numbers, aligned to a line of the cache; null where there is none. */
+static inline REAL *NAME(floats)(int64_t n) {
+    void *memory = NULL;
+    return posix_memalign(&memory, 64, (size_t)(n > 0 ? n : 1) * sizeof(REAL)) ? NULL : memory;
+}
 
 /* The synapses that exist, sender by sender: those of neuron i are starts[i] to starts[i + 1]. A synapse of delay d onto
    neuron j has the place (d - shortest) * n_post + j, where d - shortest is less than `span`. */
