@@ -7,10 +7,11 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypedDict, TypeVar
 
-from fastapi import Header
+from fastapi import Header, Response
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
+from service.answers import JSON
 from service.auth import Caller
 from service.problems import FieldProblem, Problem
 from service.settings import Settings
@@ -50,6 +51,19 @@ def created(what: str) -> dict[str, Any]:
             },
         },
     }
+
+
+def body_of(schema: str) -> dict[str, Any]:
+    """The documentation of a body that is read as a JSON object first, and then as what `schema` describes."""
+    content = {JSON: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def announce(response: Response, location: str, *, new: bool) -> None:
+    """The headers of such a 201."""
+    response.headers["Location"] = location
+    if not new:
+        response.headers["Idempotency-Replayed"] = "true"
 
 
 def digest(body: Mapping[str, Any], *, of: str = "") -> str:

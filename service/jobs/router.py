@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, BackgroundTasks, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from service.answers import JSON, json_answer
+from service.answers import json_answer
 from service.auth import Reader, Submitter
 from service.dependencies import (
     ConfigDep,
@@ -23,7 +23,7 @@ from service.dependencies import (
 from service.jobs import service, stream
 from service.jobs.schemas import LABEL_KEY, JobView, LogLine, Result, Validation, log_line_of
 from service.jobs.submission import read_submission
-from service.once import IdempotencyKey, created
+from service.once import IdempotencyKey, announce, body_of, created
 from service.paging import Limit, Page, capped, cursor_of, decode_number, decode_text, encode
 from service.problems import problems
 from service.store import events, jobs, metrics
@@ -31,12 +31,7 @@ from service.store.transitions import TERMINAL, State
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute, dependencies=[Depends(known_query_only)])
 
-SUBMISSION: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {JSON: {"schema": {"$ref": "#/components/schemas/JobSubmission"}}},
-    }
-}
+SUBMISSION = body_of("JobSubmission")
 
 
 @router.post(
@@ -60,12 +55,10 @@ def submit_job(
     """Queue a job."""
     submission = read_submission(body, config, database)
     job, new = service.submit(database, config, caller, submission, body, idempotency_key)
-    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    announce(response, f"/v1/jobs/{job.id}", new=new)
     if new:
         # After the answer: the job is safe in its row, and a broker that is slow or away is not the client's business.
         tasks.add_task(doorbell.ring, job.id)
-    else:
-        response.headers["Idempotency-Replayed"] = "true"
     return job
 
 

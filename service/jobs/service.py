@@ -23,7 +23,8 @@ from snncore.presets import Preset, UnknownPreset, get_preset
 
 
 def views(session: Session, found: list[Job]) -> list[JobView]:
-    """Jobs with their labels, summaries and neighbours, in three more queries however many they are."""
+    """Jobs with their labels, summaries and neighbours: three more queries however many they are, and one for each
+    network that presets among them need."""
     ids = [job.id for job in found]
     labels = jobs.labels_of(session, ids)
     series = metrics.series_of_jobs(session, ids)

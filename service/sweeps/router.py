@@ -10,7 +10,7 @@ from fastapi import APIRouter, BackgroundTasks, Depends, Path, Query, Request, R
 from service.answers import CSV, JSON, MARKDOWN, Tag, json_answer, negotiate, not_modified
 from service.auth import Reader, Submitter
 from service.dependencies import ConfigDep, DatabaseDep, DoorbellDep, JsonObject, StrictRoute, known_query_only
-from service.once import IdempotencyKey, created
+from service.once import IdempotencyKey, announce, body_of, created
 from service.paging import Limit, Page, capped, cursor_of, decode_text, encode
 from service.problems import problems, sweep_not_found
 from service.store import sweeps
@@ -29,12 +29,7 @@ router = APIRouter(
 FORMATS = {"json": JSON, "csv": CSV, "markdown": MARKDOWN}
 TEXT: dict[str, Any] = {"schema": {"type": "string"}}
 
-SUBMISSION: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {JSON: {"schema": {"$ref": "#/components/schemas/SweepSubmission"}}},
-    }
-}
+SUBMISSION = body_of("SweepSubmission")
 
 
 def sweep_of_path(sweep_id: Annotated[str, Path(description="Of the sweep.")], database: DatabaseDep) -> Sweep:
@@ -68,11 +63,9 @@ def submit_sweep(
     """Queue a job for each combination of grid values and each seed: all of them, or none if one cannot work."""
     plan = read_sweep(body, config, database)
     sweep, new = service.submit(database, config, caller, plan, body, idempotency_key)
-    response.headers["Location"] = f"/v1/sweeps/{sweep.id}"
+    announce(response, f"/v1/sweeps/{sweep.id}", new=new)
     if new:
         tasks.add_task(doorbell.ring_sweep, sweep.id)
-    else:
-        response.headers["Idempotency-Replayed"] = "true"
     return sweep
 
 
