@@ -9,12 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from snncore.spikes import SpikeTrain
 
-
-def spikes_by_feature(inputs: SpikeTrain, group_size: int) -> Tensor:
-    """How many spikes the neurons of each feature fired together, `[B, F]`."""
-    return inputs.counts().reshape(inputs.batch, -1, group_size).sum(dim=2)
+def spikes_by_feature(counts: Tensor, group_size: int) -> Tensor:
+    """How many spikes the neurons of each feature fired together, `[B, F]`, from those of each neuron `[B, N]`."""
+    return counts.reshape(len(counts), -1, group_size).sum(dim=2)
 
 
 def chance_of_argmax(seen: Tensor, label: Tensor) -> Tensor:

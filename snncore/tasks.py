@@ -44,9 +44,9 @@ class Task(Protocol):
         """What the outputs should be, `[B, S, K]`."""
         ...
 
-    def chance_of_observer(self, inputs: SpikeTrain, x: Tensor, y: Tensor | None) -> Tensor | None:
+    def chance_of_observer(self, inputs: SpikeTrain, counts: Tensor, x: Tensor, y: Tensor | None) -> Tensor | None:
         """How likely an ideal observer who counts the input's spikes is right, for each decision; None where no such
-        observer is known."""
+        observer is known. `counts` `[B, N]` are those of the whole presentation."""
         ...
 
 
@@ -86,20 +86,21 @@ class NamingTask:
         one = {"rate_mse": self.task.rate_scale_hz, "borders": self.task.borders.one_hz}.get(self.task.loss, 1.0)
         return one * (code if code.ndim == 3 else code[:, None])
 
-    def chance_of_observer(self, inputs: SpikeTrain, x: Tensor, y: Tensor | None) -> Tensor | None:
+    def chance_of_observer(self, inputs: SpikeTrain, counts: Tensor, x: Tensor, y: Tensor | None) -> Tensor | None:
         """Who remembers the value channel that fired most in the frame of the last store, and knows the commands."""
         if not isinstance(self.task, spec.Recall) or not isinstance(self.encoding, spec.Poisson):
             return None
         assert y is not None
         frames = torch.split(inputs.words, self.encoding.steps_a_frame)
-        counts = torch.stack(
-            [spikes_by_feature(SpikeTrain(part, 0, inputs.stop), self.encoding.group_size) for part in frames], dim=1
+        in_frames = torch.stack(
+            [spikes_by_feature(SpikeTrain(part, 0, inputs.stop).counts(), self.encoding.group_size) for part in frames],
+            dim=1,
         )
         store = x.reshape(len(x), len(frames), -1)[:, :, self.n_classes] > 0
         slots = torch.arange(len(frames), device=x.device)
         last_store = torch.where(store, slots, -1).cummax(dim=1).values
         recalled = y >= 0
-        seen = counts[recalled.nonzero()[:, 0], last_store[recalled], : self.n_classes]
+        seen = in_frames[recalled.nonzero()[:, 0], last_store[recalled], : self.n_classes]
         return chance_of_argmax(seen, y[recalled])
 
 
@@ -145,12 +146,12 @@ class SoftmaxTask:
     def targets(self, x: Tensor, y: Tensor | None) -> Tensor:
         return self.rate_scale_hz * self.mapped(x).softmax(dim=1)[:, None]
 
-    def chance_of_observer(self, inputs: SpikeTrain, x: Tensor, y: Tensor | None) -> Tensor | None:
+    def chance_of_observer(self, inputs: SpikeTrain, counts: Tensor, x: Tensor, y: Tensor | None) -> Tensor | None:
         """Who maps the spike counts as if they were the input: a bound for the identity, elsewhere a reference."""
         if not isinstance(self.encoding, spec.Poisson):
             return None
-        counts = spikes_by_feature(inputs, self.encoding.group_size)
-        return chance_of_argmax(self.mapped(counts.to(x)), self.mapped(x).argmax(dim=1))
+        seen = spikes_by_feature(counts, self.encoding.group_size)
+        return chance_of_argmax(self.mapped(seen.to(x)), self.mapped(x).argmax(dim=1))
 
 
 class KWinnersTask:
@@ -184,11 +185,11 @@ class KWinnersTask:
     def targets(self, x: Tensor, y: Tensor | None) -> Tensor:
         return torch.where(self.winners(x), self.borders.one_hz, 0.0)[:, None].to(x)
 
-    def chance_of_observer(self, inputs: SpikeTrain, x: Tensor, y: Tensor | None) -> Tensor | None:
+    def chance_of_observer(self, inputs: SpikeTrain, counts: Tensor, x: Tensor, y: Tensor | None) -> Tensor | None:
         """Who takes the k inputs with the most spikes."""
         if not isinstance(self.encoding, spec.Poisson):
             return None
-        return chance_of_winners(spikes_by_feature(inputs, self.encoding.group_size), self.winners(x))
+        return chance_of_winners(spikes_by_feature(counts, self.encoding.group_size), self.winners(x))
 
 
 def make_task(job: spec.JobSpec) -> Task:

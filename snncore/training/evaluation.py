@@ -99,8 +99,9 @@ def _present(
     spikes, counts = shown.spikes, shown.counts
     if isinstance(batch.inputs, SpikeTrain):
         spikes = {"input": batch.inputs, **spikes}
-        counts = {"input": batch.inputs.counts(), **counts}
-        if (chances := task.chance_of_observer(batch.inputs, batch.x, batch.y)) is not None:
+        arrived = batch.inputs.counts()
+        counts = {"input": arrived, **counts}
+        if (chances := task.chance_of_observer(batch.inputs, arrived, batch.x, batch.y)) is not None:
             evaluation.tally.add_ceiling(chances)
     evaluation.tally.add(judgement, counts)
     asked = judgement.label >= 0

@@ -161,7 +161,7 @@ def test_the_ceilings_of_the_presets_are_those_of_the_observer(preset: str, ceil
     x = torch.from_numpy(test.x)
     inputs = encode(job.encoding, x, stream(0, "test"))
     assert isinstance(inputs, SpikeTrain)
-    chances = task.chance_of_observer(inputs, x, None)
+    chances = task.chance_of_observer(inputs, inputs.counts(), x, None)
     assert chances is not None
     assert float(chances.mean()) == pytest.approx(ceiling, abs=0.02)
     assert get_preset(preset).ceiling is not None
@@ -174,7 +174,7 @@ def test_an_observer_of_store_and_recall_remembers_everything_that_is_loud_enoug
     x, y = torch.from_numpy(test.x), torch.from_numpy(test.y)
     inputs = encode(job.encoding, x, stream(0, "test"))
     assert isinstance(inputs, SpikeTrain)
-    chances = task.chance_of_observer(inputs, x, y)
+    chances = task.chance_of_observer(inputs, inputs.counts(), x, y)
     assert chances is not None
     assert len(chances) == int((y >= 0).sum())
     assert float(chances.mean()) == 1
