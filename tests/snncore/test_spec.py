@@ -58,7 +58,8 @@ def test_locations_name_the_keys_that_the_writer_sees() -> None:
         "neuron.populations.1.neuron.n_refractory",
     }
     assert locations(tiny_job(neuron={"kind": "lif", "surrogate": {"kind": "step"}})) == {"neuron.surrogate.kind"}
-    assert locations({}) == {"task", "dataset", "encoding", "architecture", "neuron", "training"}
+    assert locations({}) == {"task", "dataset", "encoding", "architecture", "training"}
+    assert locations({**tiny_job(), "neuron": None}) == {"neuron"}
     assert locations(tiny_job(nonsense={"a": 1})) == {"nonsense"}
 
 
