@@ -24,12 +24,13 @@ from snncore.spec.dataset import (
     Digits,
     ExponentialVectors,
     StoreRecall,
+    image_shape,
     n_classes,
     n_features,
     split_sizes,
 )
 from snncore.spec.embedding import embeddable, needed_jobs
-from snncore.spec.encoding import Direct, Encoding, Poisson
+from snncore.spec.encoding import Direct, Encoding, Latency, Poisson, inputs_a_feature
 from snncore.spec.errors import Location, Problem, SpecError, problems_of
 from snncore.spec.estimate import Estimate, estimate, layer_shapes, n_inputs, useful_threads
 from snncore.spec.job import JobSpec, deep_merge, parse_job_spec
@@ -83,6 +84,7 @@ __all__ = [
     "FullBackward",
     "JobSpec",
     "KWinners",
+    "Latency",
     "LeakyReadout",
     "Location",
     "Mixed",
@@ -118,6 +120,8 @@ __all__ = [
     "embeddable",
     "estimate",
     "form_of",
+    "image_shape",
+    "inputs_a_feature",
     "layer_shapes",
     "most_synapses",
     "n_classes",

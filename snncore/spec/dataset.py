@@ -75,6 +75,17 @@ def n_features(dataset: Dataset) -> int:
             return dataset.n_slots * (dataset.n_values + 2)
 
 
+def image_shape(dataset: Dataset) -> tuple[int, int, int] | None:
+    """Height, width and channels of the images, whose features are in this order; None where samples are no images."""
+    match dataset:
+        case Digits():
+            return 8, 8, 1
+        case MNIST():
+            return 28 // dataset.pooling, 28 // dataset.pooling, 1
+        case _:
+            return None
+
+
 def n_classes(dataset: Dataset) -> int | None:
     """Classes of the labels, or None where samples have none."""
     match dataset:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from snncore.spec.architecture import ConstantDelay, LeakyReadout, Recurrent, SpikeCountReadout, UniformDelay
-from snncore.spec.dataset import MNIST, Digits, StoreRecall, n_classes, n_features, split_sizes
+from snncore.spec.dataset import MNIST, Digits, StoreRecall, image_shape, n_classes, n_features, split_sizes
 from snncore.spec.encoding import Poisson
 from snncore.spec.errors import Location, Problem
 from snncore.spec.matrices import most_synapses, rewired_matrices, weight_matrices
@@ -24,7 +24,19 @@ def broken_rules(spec: JobSpec) -> list[Problem]:
     """Everything about `spec` that cannot work, at once."""
     return [
         Problem(loc, msg, "inconsistent")
-        for rule in (_time_axis, _dataset, _task, _neuron, _delays, _readout, _embedded, _training, _rewiring, _engine)
+        for rule in (
+            _time_axis,
+            _scan,
+            _dataset,
+            _task,
+            _neuron,
+            _delays,
+            _readout,
+            _embedded,
+            _training,
+            _rewiring,
+            _engine,
+        )
         for loc, msg in rule(spec)
     ]
 
@@ -50,11 +62,28 @@ def _time_axis(spec: JobSpec) -> _Broken:
             f"each frame must be shown for a whole number of time steps, and {encoding.n_steps} steps make no "
             f"{encoding.frames} equal frames",
         )
-    if n_features(spec.dataset) % encoding.frames:
+    if encoding.scan is None and n_features(spec.dataset) % encoding.frames:
         yield (
             ("encoding", "frames"),
             f"the {n_features(spec.dataset)} features of the dataset {spec.dataset.kind!r} make no {encoding.frames} "
             "equal frames",
+        )
+
+
+def _scan(spec: JobSpec) -> _Broken:
+    encoding, kind = spec.encoding, spec.dataset.kind
+    if encoding.scan is None:
+        return
+    shape = image_shape(spec.dataset)
+    if shape is None:
+        yield ("encoding", "scan"), f"the dataset {kind!r} has no images; leave it out, or take a dataset that has"
+        return
+    height, width, _ = shape
+    wanted, side = (width, "width") if encoding.scan == "columns" else (height, "height")
+    if encoding.frames != wanted:
+        yield (
+            ("encoding", "frames"),
+            f"must be {wanted} with scan {encoding.scan!r}: the {side} of the images of the dataset {kind!r}",
         )
 
 
