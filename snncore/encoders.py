@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -35,6 +37,10 @@ def encode(
             return _poisson(encoding, frames, draw)
         case spec.Latency():
             return _latency(encoding, frames)
+        case spec.ThresholdCrossing():
+            return _threshold_crossing(encoding, frames)
+        case spec.Delta():
+            return _delta(encoding, frames)
 
 
 def in_frames(encoding: spec.Encoding, x: Tensor, image_shape: ImageShape | None) -> Tensor:
@@ -76,6 +82,44 @@ def _latency(encoding: spec.Latency, frames: Tensor) -> SpikeTrain:
         steps = torch.arange(n_steps, dtype=torch.float64, device=frames.device)
         for part, now in zip(torch.split(shown, DRAWN_STEPS), torch.split(steps, DRAWN_STEPS), strict=True):
             part[:] = SpikeTrain.pack(arrives == now[:, None, None]).words
+    return SpikeTrain(words, 0, n)
+
+
+def _threshold_crossing(encoding: spec.ThresholdCrossing, frames: Tensor) -> SpikeTrain:
+    """Of each feature first the neurons for rising through the thresholds, lowest first, then those for falling."""
+    levels = torch.arange(1, encoding.levels + 1, dtype=frames.dtype, device=frames.device)
+    thresholds = levels * encoding.highest / encoding.levels
+
+    def crossings(before: Tensor, now: Tensor) -> Tensor:
+        was, reached = before[..., None] >= thresholds, now[..., None] >= thresholds
+        return torch.cat([reached & ~was, was & ~reached], dim=-1)
+
+    return _at_onsets(encoding, frames, torch.zeros_like(frames[:1]), crossings)
+
+
+def _delta(encoding: spec.Delta, frames: Tensor) -> SpikeTrain:
+    """Of each feature first the neuron for rising, then that for falling, where there is one."""
+    first = frames[:1]
+
+    def changes(before: Tensor, now: Tensor) -> Tensor:
+        change = now - before
+        rises, falls = change >= encoding.threshold, change <= -encoding.threshold
+        return torch.stack([rises, falls] if encoding.off else [rises], dim=-1)
+
+    return _at_onsets(encoding, frames, first if encoding.before_first == "same" else torch.zeros_like(first), changes)
+
+
+def _at_onsets(
+    encoding: spec.Encoding, frames: Tensor, before_first: Tensor, fired: Callable[[Tensor, Tensor], Tensor]
+) -> SpikeTrain:
+    """Spikes at the first step of each frame: `fired(frame before, frame)` of `[f, B, F]` gives `[f, B, F, n]`, which
+    of the n neurons of each feature spike."""
+    words, n = _no_spikes(encoding, frames)
+    before = torch.cat([before_first, frames[:-1]])
+    onsets = words[:: encoding.steps_a_frame]
+    parts = (torch.split(frames_in_turn, DRAWN_STEPS) for frames_in_turn in (onsets, before, frames))
+    for part, was, now in zip(*parts, strict=True):
+        part[:] = SpikeTrain.pack(fired(was, now).flatten(2)).words
     return SpikeTrain(words, 0, n)
 
 

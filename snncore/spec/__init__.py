@@ -30,7 +30,15 @@ from snncore.spec.dataset import (
     split_sizes,
 )
 from snncore.spec.embedding import embeddable, needed_jobs
-from snncore.spec.encoding import Direct, Encoding, Latency, Poisson, inputs_a_feature
+from snncore.spec.encoding import (
+    Delta,
+    Direct,
+    Encoding,
+    Latency,
+    Poisson,
+    ThresholdCrossing,
+    inputs_a_feature,
+)
 from snncore.spec.errors import Location, Problem, SpecError, problems_of
 from snncore.spec.estimate import Estimate, estimate, layer_shapes, n_inputs, useful_threads
 from snncore.spec.job import JobSpec, deep_merge, parse_job_spec
@@ -73,6 +81,7 @@ __all__ = [
     "Dataset",
     "DeepR",
     "Delay",
+    "Delta",
     "Digits",
     "Direct",
     "Embedded",
@@ -110,6 +119,7 @@ __all__ = [
     "StoreRecall",
     "Surrogate",
     "Task",
+    "ThresholdCrossing",
     "Training",
     "TruncatedBackward",
     "UniformDelay",

@@ -76,9 +76,45 @@ class Latency(_Encoding):
     )
 
 
-Encoding = Annotated[Poisson | Direct | Latency, Field(discriminator="kind")]
+class ThresholdCrossing(_Encoding):
+    """Each feature drives `levels` neurons that spike where it rises to their threshold from one frame to the next, and
+    `levels` that spike where it falls below theirs (Bellec et al. 2018, sequential MNIST).
+
+    Threshold k of 1..levels is k * highest / levels: neuron k spikes if x[frame - 1] < threshold <= x[frame], neuron
+    levels + k if x[frame] < threshold <= x[frame - 1], at the first step of the frame. Before the first frame x is 0.
+    The published code has 40 thresholds from 0 to 1. Nothing crosses 0, so that they are `levels` = 39; for 1 it has
+    one neuron, which spikes in all frames with x = 1, and it shows each crossing a frame earlier.
+    """
+
+    kind: Literal["threshold_crossing"]
+    levels: int = Field(default=39, ge=1, le=1_000, description="Thresholds.")
+    highest: float = Field(default=1.0, gt=0, le=1e6, description="The highest of the thresholds.")
+
+
+class Delta(_Encoding):
+    """Each feature drives a neuron that spikes at the first step of a frame where it has risen by `threshold` or more
+    since the frame before, and with `off` another that spikes where it has fallen as much (delta modulation)."""
+
+    kind: Literal["delta"]
+    threshold: float = Field(default=0.1, gt=0, le=1e6)
+    off: bool = Field(default=False, description="Whether there is a neuron for falling, beside that for rising.")
+    before_first: Literal["zero", "same"] = Field(
+        default="zero",
+        description="What the first frame is compared with: features of 0, or itself, so that nothing spikes in it.",
+    )
+
+
+Encoding = Annotated[Poisson | Direct | Latency | ThresholdCrossing | Delta, Field(discriminator="kind")]
 
 
 def inputs_a_feature(encoding: Encoding) -> int:
     """Input neurons that each feature of a frame drives."""
-    return encoding.group_size if isinstance(encoding, Poisson) else 1
+    match encoding:
+        case Poisson():
+            return encoding.group_size
+        case ThresholdCrossing():
+            return 2 * encoding.levels
+        case Delta():
+            return 2 if encoding.off else 1
+        case Direct() | Latency():
+            return 1

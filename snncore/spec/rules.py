@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from snncore.spec.architecture import ConstantDelay, LeakyReadout, Recurrent, SpikeCountReadout, UniformDelay
 from snncore.spec.dataset import MNIST, Digits, StoreRecall, image_shape, n_classes, n_features, split_sizes
-from snncore.spec.encoding import Poisson
+from snncore.spec.encoding import Delta, Poisson, ThresholdCrossing
 from snncore.spec.errors import Location, Problem
 from snncore.spec.matrices import most_synapses, rewired_matrices, weight_matrices
 from snncore.spec.neuron import ALIF, LIF, SHARED_IN_A_LAYER, Mixed
@@ -27,6 +27,7 @@ def broken_rules(spec: JobSpec) -> list[Problem]:
         for rule in (
             _time_axis,
             _scan,
+            _changes,
             _dataset,
             _task,
             _neuron,
@@ -84,6 +85,15 @@ def _scan(spec: JobSpec) -> _Broken:
         yield (
             ("encoding", "frames"),
             f"must be {wanted} with scan {encoding.scan!r}: the {side} of the images of the dataset {kind!r}",
+        )
+
+
+def _changes(spec: JobSpec) -> _Broken:
+    encoding = spec.encoding
+    if isinstance(encoding, Delta) and encoding.before_first == "same" and encoding.frames == 1:
+        yield (
+            ("encoding", "frames"),
+            "must be 2 at least where the first frame is compared with itself: in a single frame nothing changes",
         )
 
 
@@ -327,6 +337,11 @@ def warnings_about(spec: JobSpec) -> list[str]:
             f"encoding: at max_rate_hz = {encoding.max_rate_hz:g} a feature of "
             f"{1000 / (encoding.max_rate_hz * encoding.dt_ms):.2g} already spikes at every step; "
             "larger ones look the same"
+        )
+    if isinstance(encoding, ThresholdCrossing | Delta) and encoding.frames == 1:
+        warnings.append(
+            f"encoding: {encoding.kind!r} shows how features change from frame to frame, and with frames = 1 all "
+            "spikes come at the first step; cut the samples into frames, or scan the images"
         )
     if training.gradient_clip_norm is None and encoding.n_steps > 1_000:
         warnings.append(

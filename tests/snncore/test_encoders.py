@@ -18,14 +18,17 @@ from snncore.datasets import load
 from snncore.encoders import encode, in_frames
 from snncore.events import Finished
 from snncore.spec import (
+    Delta,
     Direct,
     Encoding,
     Latency,
     Poisson,
+    ThresholdCrossing,
     image_shape,
     n_features,
     n_inputs,
     parse_job_spec,
+    warnings_about,
 )
 from snncore.spikes import SpikeTrain
 from snncore.streams import stream
@@ -146,12 +149,94 @@ def test_latencies_fall_as_features_rise(values: list[float], n_steps: int) -> N
     assert all(firsts[a] <= firsts[b] for a, b in itertools.pairwise(order))
 
 
+# -- crossed thresholds
+
+
+def test_neurons_spike_where_a_feature_crosses_their_threshold() -> None:
+    encoding = ThresholdCrossing(kind="threshold_crossing", duration_ms=8.0, frames=4, levels=4)
+    # one feature over four frames of two steps; thresholds 1/4, 1/2, 3/4, 1
+    z = spikes(encoding, torch.tensor([[0.5, 1.0, 0.3, 0.0]]))
+    rising, falling = [[0], [0], [2], [2]], [[6], [4], [4], [4]]
+    assert steps_of(z) == rising + falling
+
+
+def test_thresholds_of_the_neurons_of_a_feature_are_neighbours() -> None:
+    encoding = ThresholdCrossing(kind="threshold_crossing", duration_ms=2.0, frames=2, levels=2, highest=4.0)
+    # the first feature goes from 2 to 3.9, which crosses nothing, the second from 5 to 1
+    z = spikes(encoding, torch.tensor([[2.0, 5.0, 3.9, 1.0]]))
+    assert steps_of(z) == [[0], [], [], [], [0], [0], [1], [1]]
+
+
+@pytest.mark.parametrize("levels", [3, 39, 49, 255])
+def test_a_feature_at_the_highest_threshold_has_crossed_all(levels: int) -> None:
+    encoding = ThresholdCrossing(kind="threshold_crossing", duration_ms=1.0, levels=levels)
+    assert spikes(encoding, torch.tensor([[1.0]])).sum() == levels
+
+
+def signals(n_frames: int) -> st.SearchStrategy[list[float]]:
+    return st.lists(st.floats(0.0, 1.5, width=32), min_size=n_frames, max_size=n_frames)
+
+
+@given(st.integers(1, 40).flatmap(signals), st.integers(1, 20), st.integers(1, 3))
+def test_summed_crossings_are_the_signal_in_steps_of_a_level(signal: list[float], levels: int, steps: int) -> None:
+    frames = len(signal)
+    encoding = ThresholdCrossing(
+        kind="threshold_crossing", duration_ms=float(frames * steps), frames=frames, levels=levels
+    )
+    x = torch.tensor([signal], dtype=torch.float64)
+    z = spikes(encoding, x)
+    assert z.reshape(frames, steps, -1)[:, 1:].sum() == 0  # only at the first step of a frame
+    up, down = z[::steps, 0].split(levels, dim=1)
+    assert (up * down).sum() == 0
+    quantised = [sum(value >= k / levels for k in range(1, levels + 1)) for value in signal]
+    assert (up - down).sum(dim=1).cumsum(dim=0).tolist() == quantised
+
+
+# -- delta modulation
+
+
+def test_a_spike_where_a_feature_has_risen_by_the_threshold() -> None:
+    encoding = Delta(kind="delta", duration_ms=10.0, frames=5, threshold=1.0)
+    x = torch.tensor([[1.0, 2.0, 2.5, 0.0, 1.25]])
+    assert steps_of(spikes(encoding, x)) == [[0, 2, 8]]
+    with_off = encoding.model_copy(update={"off": True})
+    assert steps_of(spikes(with_off, x)) == [[0, 2, 8], [6]]
+    from_itself = with_off.model_copy(update={"before_first": "same"})
+    assert steps_of(spikes(from_itself, x)) == [[2, 8], [6]]
+
+
+@given(st.integers(1, 30).flatmap(signals), st.sampled_from([0.05, 0.25, 1.0]))
+def test_delta_spikes_mark_the_large_changes(signal: list[float], threshold: float) -> None:
+    frames = len(signal)
+    encoding = Delta(kind="delta", duration_ms=float(frames), frames=frames, threshold=threshold, off=True)
+    z = spikes(encoding, torch.tensor([signal], dtype=torch.float64))
+    change = np.diff(signal, prepend=0.0)
+    assert z[:, 0, 0].tolist() == (change >= threshold).tolist()
+    assert z[:, 0, 1].tolist() == (change <= -threshold).tolist()
+
+
+@pytest.mark.parametrize("kind", ["threshold_crossing", "delta"])
+def test_changes_of_a_single_frame_are_warned_about(kind: str) -> None:
+    document = {**tiny_job(), "encoding": {"kind": kind, "duration_ms": 8.0}}
+    assert any("frames = 1" in warning for warning in warnings_about(parse_job_spec(document)))
+    document["encoding"]["frames"] = 8
+    assert warnings_about(parse_job_spec(document)) == []
+
+
+def test_a_single_frame_compared_with_itself_is_refused() -> None:
+    encoding = {"kind": "delta", "duration_ms": 8.0, "before_first": "same"}
+    assert locations({**tiny_job(), "encoding": encoding}) == {"encoding.frames"}
+
+
 # -- what all encodings share
 
 ENCODINGS: list[dict[str, Any]] = [
     {"kind": "poisson", "group_size": 3, "max_rate_hz": 300.0},
     {"kind": "direct"},
     {"kind": "latency"},
+    {"kind": "threshold_crossing", "levels": 5},
+    {"kind": "delta"},
+    {"kind": "delta", "off": True, "threshold": 0.3},
 ]
 DATASETS: list[dict[str, Any]] = [
     {"dataset": {"kind": "digits"}, "encoding": {"duration_ms": 32.0, "frames": 1}},
