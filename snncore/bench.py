@@ -22,7 +22,7 @@ from snncore.encoders import encode
 from snncore.events import Progress
 from snncore.networks import make_network
 from snncore.presets import get_preset
-from snncore.spec import JobSpec, deep_merge, n_features, parse_job_spec
+from snncore.spec import JobSpec, deep_merge, image_shape, n_features, parse_job_spec
 from snncore.streams import stream
 from snncore.tasks import make_task
 from snncore.training.optimiser import make_adam
@@ -52,7 +52,7 @@ def bare_steps(job: JobSpec) -> Iterator[float]:
     draw = torch.Generator().manual_seed(0)
     x = torch.rand(job.training.batch_size, n_features(job.dataset), generator=draw)
     y = torch.randint(0, 10, (len(x),), generator=draw)
-    inputs = encode(job.encoding, x, stream(0, "bench"))
+    inputs = encode(job.encoding, x, stream(0, "bench"), image_shape(job.dataset))
     while True:
         began = time.perf_counter()
         optimiser.zero_grad(set_to_none=True)

@@ -13,7 +13,15 @@ from snncore.spec.dataset import (
     split_sizes,
 )
 from snncore.spec.embedding import embeddable, needed_jobs
-from snncore.spec.encoding import Direct, Encoding, Poisson
+from snncore.spec.encoding import (
+    Delta,
+    Direct,
+    Encoding,
+    Latency,
+    Poisson,
+    ThresholdCrossing,
+    inputs_a_feature,
+)
 from snncore.spec.errors import Location, Problem, SpecError, problems_of
 from snncore.spec.estimate import Estimate, estimate, layer_shapes, n_inputs, useful_threads
 from snncore.spec.job import JobSpec, deep_merge, parse_job_spec
@@ -83,6 +91,7 @@ __all__ = [
     "Dataset",
     "DeepR",
     "Delay",
+    "Delta",
     "Dense",
     "Digits",
     "Direct",
@@ -100,6 +109,7 @@ __all__ = [
     "JobSpec",
     "KWinners",
     "LIFUnit",
+    "Latency",
     "LeakyReadout",
     "Location",
     "Mixed",
@@ -131,6 +141,7 @@ __all__ = [
     "StoreRecall",
     "Surrogate",
     "Task",
+    "ThresholdCrossing",
     "Training",
     "TruncatedBackward",
     "UniformDelay",
@@ -143,6 +154,7 @@ __all__ = [
     "form_of",
     "has_class_probabilities",
     "image_shape",
+    "inputs_a_feature",
     "layer_shapes",
     "most_synapses",
     "n_classes",

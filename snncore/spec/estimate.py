@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from snncore.spec.architecture import Recurrent
 from snncore.spec.dataset import image_shape, n_features, split_sizes
-from snncore.spec.encoding import Poisson
+from snncore.spec.encoding import inputs_a_feature
 from snncore.spec.neuron import ALIF, LIFUnit, Neuron, split_layer
 from snncore.spec.readout import LeakyReadout, SpikeCountReadout
 from snncore.spec.sequential import LSTM, Dense, Dropout, PeepholeLSTM, Sequential, Spiking, named_widths
@@ -157,8 +157,7 @@ def layer_shapes(spec: JobSpec) -> list[LayerShape]:
 
 def n_inputs(spec: JobSpec) -> int:
     """Input neurons of the network."""
-    group = spec.encoding.group_size if isinstance(spec.encoding, Poisson) else 1
-    return n_features(spec.dataset) // spec.encoding.frames * group
+    return n_features(spec.dataset) // spec.encoding.frames * inputs_a_feature(spec.encoding)
 
 
 REFERENCE_STEP_WORTH_A_THREAD = 10_000_000
@@ -193,7 +192,7 @@ def fused_bytes(spec: JobSpec, shapes: list[LayerShape], bytes_a_float: int) -> 
     def bits(n: int) -> int:
         return n_time * batch * -(-n // 64) * 8
 
-    if isinstance(spec.encoding, Poisson):
+    if spec.encoding.makes_spikes:
         total = 2 * bits(n_inputs(spec))
     else:
         total = batch * n_inputs(spec) * bytes_a_float * (1 if spec.encoding.frames == 1 else n_time)

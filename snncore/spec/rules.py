@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from snncore.spec.architecture import Recurrent
 from snncore.spec.dataset import MNIST, Digits, StoreRecall, image_shape, n_classes, n_features, split_sizes
-from snncore.spec.encoding import Poisson
+from snncore.spec.encoding import Delta, Poisson, ThresholdCrossing
 from snncore.spec.errors import Location, Problem
 from snncore.spec.estimate import layer_shapes
 from snncore.spec.matrices import most_synapses, rewired_matrices, weight_matrices
@@ -29,7 +29,20 @@ def broken_rules(spec: JobSpec) -> list[Problem]:
     """Everything about `spec` that cannot work, at once."""
     return [
         Problem(loc, msg, "inconsistent")
-        for rule in (_time_axis, _dataset, _task, _neurons, _delays, _readout, _embedded, _training, _rewiring, _engine)
+        for rule in (
+            _time_axis,
+            _scan,
+            _changes,
+            _dataset,
+            _task,
+            _neurons,
+            _delays,
+            _readout,
+            _embedded,
+            _training,
+            _rewiring,
+            _engine,
+        )
         for loc, msg in rule(spec)
     ]
 
@@ -55,11 +68,37 @@ def _time_axis(spec: JobSpec) -> _Broken:
             f"each frame must be shown for a whole number of time steps, and {encoding.n_steps} steps make no "
             f"{encoding.frames} equal frames",
         )
-    if n_features(spec.dataset) % encoding.frames:
+    if encoding.scan is None and n_features(spec.dataset) % encoding.frames:
         yield (
             ("encoding", "frames"),
             f"the {n_features(spec.dataset)} features of the dataset {spec.dataset.kind!r} make no {encoding.frames} "
             "equal frames",
+        )
+
+
+def _scan(spec: JobSpec) -> _Broken:
+    encoding, kind = spec.encoding, spec.dataset.kind
+    if encoding.scan is None:
+        return
+    shape = image_shape(spec.dataset)
+    if shape is None:
+        yield ("encoding", "scan"), f"the dataset {kind!r} has no images; leave it out, or take a dataset that has"
+        return
+    height, width, _ = shape
+    wanted, side = (width, "width") if encoding.scan == "columns" else (height, "height")
+    if encoding.frames != wanted:
+        yield (
+            ("encoding", "frames"),
+            f"must be {wanted} with scan {encoding.scan!r}: the {side} of the images of the dataset {kind!r}",
+        )
+
+
+def _changes(spec: JobSpec) -> _Broken:
+    encoding = spec.encoding
+    if isinstance(encoding, Delta) and encoding.before_first == "same" and encoding.frames == 1:
+        yield (
+            ("encoding", "frames"),
+            "must be 2 at least where the first frame is compared with itself: in a single frame nothing changes",
         )
 
 
@@ -385,6 +424,11 @@ def warnings_about(spec: JobSpec) -> list[str]:
             f"encoding: at max_rate_hz = {encoding.max_rate_hz:g} a feature of "
             f"{1000 / (encoding.max_rate_hz * encoding.dt_ms):.2g} already spikes at every step; "
             "larger ones look the same"
+        )
+    if isinstance(encoding, ThresholdCrossing | Delta) and encoding.frames == 1:
+        warnings.append(
+            f"encoding: {encoding.kind!r} shows how features change from frame to frame, and with frames = 1 all "
+            "spikes come at the first step; cut the samples into frames, or scan the images"
         )
     if training.gradient_clip_norm is None and encoding.n_steps > 1_000:
         warnings.append(

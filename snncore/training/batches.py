@@ -36,7 +36,8 @@ def prepare(
     x = torch.from_numpy(np.ascontiguousarray(samples.x)).to(device=device, dtype=dtype)
     x = x if samples.scale == 1 else x * samples.scale
     y = None if samples.y is None else torch.from_numpy(samples.y).to(device)
-    return Batch(x, y, encode(job.encoding, x, stream(job.seed, f"encode/{purpose}", *where)))
+    draw = stream(job.seed, f"encode/{purpose}", *where)
+    return Batch(x, y, encode(job.encoding, x, draw, spec.image_shape(job.dataset)))
 
 
 @contextmanager
