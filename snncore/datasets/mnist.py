@@ -7,7 +7,6 @@ then in the cache, then downloaded. What is found is checked against the MD5 of 
 from __future__ import annotations
 
 import gzip
-import os
 from hashlib import md5
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snncore import spec
+from snncore.datasets.places import cache_folder, data_folders, searched
 from snncore.datasets.samples import Samples, Splits
 from snncore.errors import DatasetUnavailable
 
@@ -42,18 +42,6 @@ def load(dataset: spec.MNIST) -> Splits:
         validation=train[n - dataset.n_validation :],
         test=_samples("t10k", dataset.pooling)[: dataset.n_test],
     )
-
-
-def data_folders() -> list[Path]:
-    """Where the user says that data lies."""
-    return [Path(folder) for folder in os.environ.get("SPIKESMITH_DATA", "").split(os.pathsep) if folder]
-
-
-def cache_folder() -> Path:
-    """Where downloads go: `SPIKESMITH_CACHE`, else the cache folder of the system."""
-    import pooch
-
-    return Path(os.environ.get("SPIKESMITH_CACHE") or pooch.os_cache("spikesmith"))
 
 
 def _samples(part: str, pooling: int) -> Samples:
@@ -104,9 +92,8 @@ def _download(name: str, source: str = SOURCE) -> Path:
     try:
         file = pooch.retrieve(f"{source}{name}.gz", f"md5:{ARCHIVE_MD5[name]}", f"{name}.gz", folder)
     except (OSError, ValueError) as error:
-        searched = ", ".join(map(str, data_folders())) or "no folder, SPIKESMITH_DATA is not set"
         raise DatasetUnavailable(
-            f"MNIST's {name} was not found (searched: {searched}) and could not be downloaded ({error}). "
+            f"MNIST's {name} was not found (searched: {searched()}) and could not be downloaded ({error}). "
             "Put the four IDX files into a folder `mnist` and name its parent in SPIKESMITH_DATA"
         ) from error
     return Path(file)

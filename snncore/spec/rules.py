@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from snncore.spec.architecture import ConstantDelay, LeakyReadout, Recurrent, SpikeCountReadout, UniformDelay
-from snncore.spec.dataset import MNIST, Digits, StoreRecall, n_classes, n_features, split_sizes
+from snncore.spec.dataset import MNIST, Digits, ImageFiles, ImageFolder, StoreRecall, n_classes, n_features, split_sizes
 from snncore.spec.encoding import Poisson
 from snncore.spec.errors import Location, Problem
 from snncore.spec.matrices import most_synapses, rewired_matrices, weight_matrices
@@ -73,8 +73,29 @@ def _dataset(spec: JobSpec) -> _Broken:
                 ("dataset", "n_validation"),
                 "n_train + n_validation must not exceed the 60,000 training images",
             )
+        case ImageFiles():
+            yield from _images(dataset)
         case StoreRecall() if spec.encoding.frames != dataset.n_slots:
             yield ("encoding", "frames"), f"must be dataset.n_slots = {dataset.n_slots}: a frame for each slot"
+
+
+def _images(dataset: ImageFolder) -> _Broken:
+    for split, size in split_sizes(dataset).items():
+        if size % dataset.n_classes:
+            yield (
+                ("dataset", f"n_{split}"),
+                f"must be a multiple of n_classes = {dataset.n_classes}, so that each class has as many images",
+            )
+    if dataset.height % dataset.pooling or dataset.width % dataset.pooling:
+        yield (
+            ("dataset", "pooling"),
+            f"must divide both height = {dataset.height} and width = {dataset.width}",
+        )
+    if isinstance(dataset, ImageFolder) and dataset.classes is not None:
+        if len(dataset.classes) != dataset.n_classes:
+            yield ("dataset", "classes"), f"names {len(dataset.classes)} classes, and n_classes is {dataset.n_classes}"
+        if len(set(dataset.classes)) < len(dataset.classes):
+            yield ("dataset", "classes"), "names a class twice"
 
 
 def _task(spec: JobSpec) -> _Broken:
