@@ -19,14 +19,25 @@ class Digits(Part):
     split_seed: int = Field(default=0, ge=0, lt=2**63, description="Which samples go where; apart from the job's seed.")
 
 
-class MNIST(Part):
-    """The 70,000 MNIST digits of 28 x 28 pixels, scaled to [0, 1]; validation is the end of the training set."""
+class _SmallImages(Part):
+    """60,000 images for training and 10,000 for tests, of 28 x 28 grey pixels; validation is the end of the former."""
 
-    kind: Literal["mnist"]
     n_train: int = Field(default=55_000, ge=1, le=60_000, description="The first so many training images.")
     n_validation: int = Field(default=5_000, ge=0, le=59_999, description="The last so many training images.")
     n_test: int = Field(default=10_000, ge=1, le=10_000, description="The first so many test images.")
     pooling: Literal[1, 2, 4, 7] = Field(default=1, description="Blocks of so many pixels squared are averaged to one.")
+
+
+class MNIST(_SmallImages):
+    """The 70,000 MNIST digits of 28 x 28 pixels, scaled to [0, 1]; validation is the end of the training set."""
+
+    kind: Literal["mnist"]
+
+
+class FashionMNIST(_SmallImages):
+    """70,000 pictures of clothes in ten classes, in the format of MNIST (Xiao, Rasul and Vollgraf 2017)."""
+
+    kind: Literal["fashion_mnist"]
 
 
 _PATH_PART = r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*"
@@ -113,7 +124,7 @@ class StoreRecall(Part):
 
 
 Dataset = Annotated[
-    Digits | MNIST | ImageFolder | ExponentialVectors | StoreRecall,
+    Digits | MNIST | FashionMNIST | ImageFolder | ExponentialVectors | StoreRecall,
     Field(discriminator="kind"),
 ]
 
@@ -123,7 +134,7 @@ def image_shape(dataset: Dataset) -> tuple[int, int, int] | None:
     match dataset:
         case Digits():
             return 8, 8, 1
-        case MNIST():
+        case MNIST() | FashionMNIST():
             return 28 // dataset.pooling, 28 // dataset.pooling, 1
         case ImageFiles():
             return dataset.height // dataset.pooling, dataset.width // dataset.pooling, dataset.channels

@@ -6,7 +6,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from snncore.spec.architecture import ConstantDelay, LeakyReadout, Recurrent, SpikeCountReadout, UniformDelay
-from snncore.spec.dataset import MNIST, Digits, ImageFiles, ImageFolder, StoreRecall, n_classes, n_features, split_sizes
+from snncore.spec.dataset import (
+    MNIST,
+    Digits,
+    FashionMNIST,
+    ImageFiles,
+    ImageFolder,
+    StoreRecall,
+    n_classes,
+    n_features,
+    split_sizes,
+)
 from snncore.spec.encoding import Poisson
 from snncore.spec.errors import Location, Problem
 from snncore.spec.matrices import most_synapses, rewired_matrices, weight_matrices
@@ -68,7 +78,7 @@ def _dataset(spec: JobSpec) -> _Broken:
                 "leaves an empty split: test_fraction + validation_fraction must stay below 1, "
                 "and each split that is asked for must hold a sample",
             )
-        case MNIST() if dataset.n_train + dataset.n_validation > 60_000:
+        case MNIST() | FashionMNIST() if dataset.n_train + dataset.n_validation > 60_000:
             yield (
                 ("dataset", "n_validation"),
                 "n_train + n_validation must not exceed the 60,000 training images",

@@ -121,6 +121,7 @@ def test_features_are_in_the_order_row_column_channel(shapes: Path) -> None:
         ({"kind": "digits"}, (8, 8, 1)),
         ({"kind": "mnist"}, (28, 28, 1)),
         ({"kind": "mnist", "pooling": 4}, (7, 7, 1)),
+        ({"kind": "fashion_mnist", "pooling": 2}, (14, 14, 1)),
         (FOLDER | {"pooling": 2, "channels": 1}, (2, 3, 1)),
         ({"kind": "exponential", "n_features": 9}, None),
         ({"kind": "store_recall", "n_values": 2}, None),
