@@ -7,7 +7,18 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from snncore.spec.architecture import Recurrent
-from snncore.spec.dataset import MNIST, Digits, StoreRecall, image_shape, n_classes, n_features, split_sizes
+from snncore.spec.dataset import (
+    MNIST,
+    Digits,
+    FashionMNIST,
+    ImageFiles,
+    ImageFolder,
+    StoreRecall,
+    image_shape,
+    n_classes,
+    n_features,
+    split_sizes,
+)
 from snncore.spec.encoding import Delta, Poisson, ThresholdCrossing
 from snncore.spec.errors import Location, Problem
 from snncore.spec.estimate import layer_shapes
@@ -112,13 +123,34 @@ def _dataset(spec: JobSpec) -> _Broken:
                 "leaves an empty split: test_fraction + validation_fraction must stay below 1, "
                 "and each split that is asked for must hold a sample",
             )
-        case MNIST() if dataset.n_train + dataset.n_validation > 60_000:
+        case MNIST() | FashionMNIST() if dataset.n_train + dataset.n_validation > 60_000:
             yield (
                 ("dataset", "n_validation"),
                 "n_train + n_validation must not exceed the 60,000 training images",
             )
+        case ImageFiles():
+            yield from _images(dataset)
         case StoreRecall() if spec.encoding.frames != dataset.n_slots:
             yield ("encoding", "frames"), f"must be dataset.n_slots = {dataset.n_slots}: a frame for each slot"
+
+
+def _images(dataset: ImageFolder) -> _Broken:
+    for split, size in split_sizes(dataset).items():
+        if size % dataset.n_classes:
+            yield (
+                ("dataset", f"n_{split}"),
+                f"must be a multiple of n_classes = {dataset.n_classes}, so that each class has as many images",
+            )
+    if dataset.height % dataset.pooling or dataset.width % dataset.pooling:
+        yield (
+            ("dataset", "pooling"),
+            f"must divide both height = {dataset.height} and width = {dataset.width}",
+        )
+    if isinstance(dataset, ImageFolder) and dataset.classes is not None:
+        if len(dataset.classes) != dataset.n_classes:
+            yield ("dataset", "classes"), f"names {len(dataset.classes)} classes, and n_classes is {dataset.n_classes}"
+        if len(set(dataset.classes)) < len(dataset.classes):
+            yield ("dataset", "classes"), "names a class twice"
 
 
 def _task(spec: JobSpec) -> _Broken:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from snncore.datasets import load
-from snncore.datasets.mnist import averaged
+from snncore.datasets.idx import averaged
 from snncore.datasets.store_recall import SILENT, sequences
 from snncore.encoders import encode
 from snncore.engines import ReferenceEngine

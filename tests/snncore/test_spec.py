@@ -84,6 +84,7 @@ def k_winners(n: int, k: int) -> dict[str, Any]:
         ({"encoding": {"duration_ms": 1e6}}, "encoding.duration_ms"),
         ({"dataset": {"test_fraction": 0.6, "validation_fraction": 0.5}}, "dataset.test_fraction"),
         ({"dataset": {"kind": "mnist", "n_train": 60_000}}, "dataset.n_validation"),
+        ({"dataset": {"kind": "fashion_mnist", "n_train": 60_000}}, "dataset.n_validation"),
         ({"dataset": {"kind": "exponential", "n_features": 3}}, "task.kind"),
         ({"task": {"kind": "softmax", "n_outputs": 64}}, "architecture.readout.kind"),
         ({"neuron": {"v_reset": -0.5}}, "neuron.v_reset"),
