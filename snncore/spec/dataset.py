@@ -158,18 +158,6 @@ def held_in_memory(dataset: Dataset) -> bool:
     return not isinstance(dataset, ImageFiles)
 
 
-def image_shape(dataset: Dataset) -> tuple[int, int, int] | None:
-    """Height, width and channels of the samples, where they are images; their features are in this order."""
-    match dataset:
-        case Digits():
-            return 8, 8, 1
-        case MNIST():
-            side = 28 // dataset.pooling
-            return side, side, 1
-        case _:
-            return None
-
-
 def n_classes(dataset: Dataset) -> int | None:
     """Classes of the labels, or None where samples have none."""
     match dataset:
