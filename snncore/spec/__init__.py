@@ -34,7 +34,7 @@ from snncore.spec.errors import Location, Problem, SpecError, problems_of
 from snncore.spec.estimate import Estimate, estimate, layer_shapes, n_inputs, useful_threads
 from snncore.spec.job import JobSpec, deep_merge, parse_job_spec
 from snncore.spec.matrices import WeightMatrix, most_synapses, rewired_matrices, weight_matrices
-from snncore.spec.neuron import ALIF, LIF, Mixed, Neuron, Population, Surrogate, form_of, split_layer
+from snncore.spec.neuron import ALIF, LIF, Mixed, Neuron, Population, Smoothing, Surrogate, form_of, split_layer
 from snncore.spec.recording import Recording, RecordNothing, RecordSpikes
 from snncore.spec.rewiring import DaleSigns, DeepR, RandomSigns, Signs
 from snncore.spec.rules import warnings_about
@@ -101,6 +101,7 @@ __all__ = [
     "Recurrence",
     "Recurrent",
     "Signs",
+    "Smoothing",
     "Softmax",
     "SpecError",
     "SpikeCountReadout",
