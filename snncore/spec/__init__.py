@@ -30,7 +30,19 @@ from snncore.spec.errors import Location, Problem, SpecError, problems_of
 from snncore.spec.estimate import Estimate, estimate, layer_shapes, n_inputs, useful_threads
 from snncore.spec.job import JobSpec, deep_merge, parse_job_spec
 from snncore.spec.matrices import WeightMatrix, most_synapses, rewired_matrices, weight_matrices
-from snncore.spec.neuron import ALIF, LIF, LIFUnit, Mixed, Neuron, Population, Range, Surrogate, form_of, split_layer
+from snncore.spec.neuron import (
+    ALIF,
+    LIF,
+    LIFUnit,
+    Mixed,
+    Neuron,
+    Population,
+    Range,
+    Smoothing,
+    Surrogate,
+    form_of,
+    split_layer,
+)
 from snncore.spec.readout import AccumulatorReadout, EveryStepReadout, LeakyReadout, Readout, SpikeCountReadout
 from snncore.spec.recording import Recording, RecordNothing, RecordSpikes
 from snncore.spec.rewiring import DaleSigns, DeepR, RandomSigns, Signs
@@ -140,6 +152,7 @@ __all__ = [
     "Sequential",
     "SequentialLayer",
     "Signs",
+    "Smoothing",
     "Softmax",
     "SpecError",
     "SpikeCountReadout",
