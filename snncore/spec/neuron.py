@@ -243,8 +243,8 @@ class LIFUnit(Part):
         v[t] = w_input x[t] + (1 - w_leak) v[t-1] (1 - y[t-1])
         y[t] = H(v[t] - v_threshold)
 
-    The reset is cut out of the gradient, unless it is smoothed; the surrogate takes dy/dv = h(x). A `w_leak` that training
-    moves out of [0, 1] is put back to its border after each update.
+    The reset is cut out of the gradient, unless it is smoothed; the surrogate takes dy/dv = h(x). A `w_leak` that
+    training moves out of [0, 1] is put back to its border after each update.
     """
 
     kind: Literal["lif_unit"]
