@@ -10,6 +10,7 @@ from snncore.spec.dataset import (
     MNIST,
     Digits,
     FashionMNIST,
+    Flowers102,
     ImageFiles,
     ImageFolder,
     StoreRecall,
@@ -89,7 +90,7 @@ def _dataset(spec: JobSpec) -> _Broken:
             yield ("encoding", "frames"), f"must be dataset.n_slots = {dataset.n_slots}: a frame for each slot"
 
 
-def _images(dataset: ImageFolder) -> _Broken:
+def _images(dataset: ImageFolder | Flowers102) -> _Broken:
     for split, size in split_sizes(dataset).items():
         if size % dataset.n_classes:
             yield (
