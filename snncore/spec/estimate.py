@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from snncore.spec.architecture import Delay, Recurrent, SpikeCountReadout
-from snncore.spec.dataset import n_features, split_sizes
+from snncore.spec.dataset import held_in_memory, n_features, split_sizes
 from snncore.spec.encoding import inputs_a_feature
 from snncore.spec.neuron import ALIF, Neuron, split_layer
 from snncore.spec.training import CheckpointedBackward, TruncatedBackward
@@ -21,6 +21,8 @@ others."""
 FLOATS_OF_ADAPTATION = 3
 FLOATS_A_FURTHER_WEIGHT = 5.25  # the weights of one more delay, where they are, by sender and receiver, their gradient
 FLOATS_A_PARAMETER = 5  # weight, gradient, two moments of Adam, the best weights so far
+
+BATCHES_AT_ONCE = 2  # the one in use and the next, where samples are read batch by batch
 
 FUSED_FLOATS_A_WEIGHT = 4  # the weights by sender and by receiver, a tile of them, their gradient before it is cut out
 FUSED_FLOATS_A_CELL = 10  # states, adjoints, sums and their gradients: for a neuron and a sample, whatever the time
@@ -178,7 +180,9 @@ def estimate(spec: JobSpec) -> Estimate:
     else:
         activations = fused_bytes(spec, shapes, bytes_a_float)
     further = round(FLOATS_A_FURTHER_WEIGHT * sum(shape.weights_of_further_delays for shape in shapes))
-    samples = sum(sizes.values()) * (n_features(spec.dataset) + 1)
+    samples = (sum(sizes.values()) if held_in_memory(spec.dataset) else BATCHES_AT_ONCE * batch) * (
+        n_features(spec.dataset) + 1
+    )
     presented = 3 * sizes["train"] * epochs + sizes["validation"] * epochs + sizes["test"]
     return Estimate(
         parameters=parameters,

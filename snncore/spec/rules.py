@@ -6,8 +6,18 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from snncore.spec.architecture import ConstantDelay, LeakyReadout, Recurrent, SpikeCountReadout, UniformDelay
-from snncore.spec.dataset import MNIST, Digits, StoreRecall, image_shape, n_classes, n_features, split_sizes
-from snncore.spec.encoding import Delta, Poisson, ThresholdCrossing
+from snncore.spec.dataset import (
+    MNIST,
+    Digits,
+    EventRecordings,
+    StoreRecall,
+    holds_events,
+    image_shape,
+    n_classes,
+    n_features,
+    split_sizes,
+)
+from snncore.spec.encoding import Delta, Events, Poisson, ThresholdCrossing
 from snncore.spec.errors import Location, Problem
 from snncore.spec.matrices import most_synapses, rewired_matrices, weight_matrices
 from snncore.spec.neuron import ALIF, LIF, SHARED_IN_A_LAYER, Mixed
@@ -28,6 +38,7 @@ def broken_rules(spec: JobSpec) -> list[Problem]:
             _time_axis,
             _scan,
             _changes,
+            _events,
             _dataset,
             _task,
             _neuron,
@@ -97,6 +108,24 @@ def _changes(spec: JobSpec) -> _Broken:
         )
 
 
+def _events(spec: JobSpec) -> _Broken:
+    kind, has_events = spec.dataset.kind, holds_events(spec.dataset)
+    if has_events and not isinstance(spec.encoding, Events):
+        yield ("encoding", "kind"), f"the samples of the dataset {kind!r} are events; take the encoding 'events'"
+    if isinstance(spec.encoding, Events) and not has_events:
+        yield (
+            ("encoding", "kind"),
+            f"'events' needs a dataset of events, and the samples of {kind!r} are features; take 'poisson', or another "
+            "that makes spikes of them",
+        )
+    if has_events and isinstance(spec.task, Softmax | KWinners):
+        yield (
+            ("task", "kind"),
+            f"{spec.task.kind!r} is about features, and the samples of the dataset {kind!r} are events; take "
+            "'classification'",
+        )
+
+
 def _dataset(spec: JobSpec) -> _Broken:
     dataset = spec.dataset
     sizes = split_sizes(dataset)
@@ -111,6 +140,11 @@ def _dataset(spec: JobSpec) -> _Broken:
             yield (
                 ("dataset", "n_validation"),
                 "n_train + n_validation must not exceed the 60,000 training images",
+            )
+        case EventRecordings() if dataset.n_train + dataset.n_validation > dataset.recorded:
+            yield (
+                ("dataset", "n_validation"),
+                f"n_train + n_validation must not exceed the {dataset.recorded:,} training recordings",
             )
         case StoreRecall() if spec.encoding.frames != dataset.n_slots:
             yield ("encoding", "frames"), f"must be dataset.n_slots = {dataset.n_slots}: a frame for each slot"
