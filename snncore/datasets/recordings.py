@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator
 from importlib import import_module, metadata
 from pathlib import Path
@@ -69,8 +70,6 @@ def _converted(dataset: Recorded, part: str) -> EventSamples:
 def _tonic(kind: str) -> tuple[Any, str]:
     """Tonic's datasets, and its version."""
     try:
-        # tonic uses it for the gestures and leaves its import to others
-        import_module("numpy.lib.recfunctions")
         return import_module("tonic.datasets"), metadata.version("tonic")
     except ImportError as error:
         raise DatasetUnavailable(
@@ -85,12 +84,22 @@ def _opened(tonic: Any, kind: str, part: str) -> Any:
     places = [folder for folder in data_folders() if (folder / name).is_dir()]
     place = places[0] if places else cache_folder() / "tonic"
     try:
+        if kind == "shd":
+            _unpack(place / name / f"shd_{part}.h5")
         return getattr(tonic, name)(save_to=str(place), train=part == "train")
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, zipfile.BadZipFile) as error:
         raise DatasetUnavailable(
-            f"tonic could neither find nor download {kind} (searched for {name}/ in: {searched()}; then in {place}): "
-            f"{error}"
+            f"{kind} could be neither found nor downloaded (searched for {name}/ in: {searched()}; then in {place}): "
+            f"{error}. Put tonic's files there, or run a worker that has a network"
         ) from error
+
+
+def _unpack(file: Path) -> None:
+    """Unpack a file of SHD whose archive is there: tonic takes it for unpacked once that of the other part is."""
+    archive = file.with_name(f"{file.name}.zip")
+    if archive.is_file() and not file.is_file():
+        with zipfile.ZipFile(archive) as opened:
+            opened.extract(file.name, file.parent)
 
 
 def _convert(opened: Any, dataset: Recorded, folder: Path) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import sys
+import tarfile
+import zipfile
+from hashlib import md5
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -271,3 +275,95 @@ def test_without_tonic_the_error_names_what_to_install(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "tonic.datasets", None)
     with pytest.raises(DatasetUnavailable, match=r"pip install 'spikesmith\[events\]'"):
         load(small_job().dataset, 0)
+
+
+# -- tonic itself, on small files in the formats of the published ones
+
+WRITTEN = [
+    [(0.0, 3, 5, 0), (12.5, 33, 0, 1), (70.25, 0, 33, 1)],
+    [(1.0, 1, 2, 1)],
+    [(2.0, 2, 3, 0), (2.0, 2, 3, 1)],
+    [(3.0, 7, 8, 1), (90.0, 9, 9, 0)],
+    [(4.0, 11, 12, 0)],
+]
+"""Recordings of classes 0 to 4: events with their time in ms, column, row and polarity."""
+
+
+def nmnist_archive(folder: Path, part: str) -> Path:
+    """Five bytes an event: column, row, polarity and the upper bits of the time, the others; microseconds."""
+    file = folder / f"{part}.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        for label, events in enumerate(WRITTEN):
+            content = b""
+            for time_ms, x, y, p in events:
+                t = int(1000 * time_ms)
+                content += bytes([x, y, p << 7 | t >> 16, t >> 8 & 255, t & 255])
+            archive.writestr(f"{part.capitalize()}/{label}/{9 - label:05}.bin", content)
+    return file
+
+
+def shd_archive(folder: Path, part: str) -> Path:
+    """HDF5 with the seconds of the spikes of each recording in half precision, their units and the labels."""
+    import h5py
+
+    plain, file = folder / f"shd_{part}.h5", folder / f"shd_{part}.h5.zip"
+    with h5py.File(plain, "w") as hdf:
+        times = hdf.create_dataset("spikes/times", len(WRITTEN), dtype=h5py.vlen_dtype(np.float16))
+        units = hdf.create_dataset("spikes/units", len(WRITTEN), dtype=h5py.vlen_dtype(np.uint16))
+        for index, events in enumerate(WRITTEN):
+            times[index] = np.array([time_ms / 1000 for time_ms, *_ in events], np.float16)
+            units[index] = np.array([20 * x for _, x, *_ in events], np.uint16)
+        hdf["labels"] = np.arange(len(WRITTEN), dtype=np.uint16)
+        hdf["extra/keys"] = np.array([b"zero", b"one"])
+        hdf["extra/speaker"] = np.zeros(len(WRITTEN), np.uint16)
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.write(plain, plain.name)
+    plain.unlink()
+    return file
+
+
+def gesture_archive(folder: Path, part: str) -> Path:
+    """An array of column, row, polarity and whole milliseconds for each gesture, in a folder for each user."""
+    name = f"ibmGesture{part.capitalize()}"
+    file = folder / f"{name}.tar.gz"
+    with tarfile.open(file, "w:gz") as archive:
+        for label, events in enumerate(WRITTEN):
+            array = io.BytesIO()
+            np.save(array, np.array([[x, y, p, int(time_ms)] for time_ms, x, y, p in events], np.int64))
+            member = tarfile.TarInfo(f"{name}/user{9 - label:02}_led/{label}.npy")
+            member.size = len(array.getvalue())
+            archive.addfile(member, io.BytesIO(array.getvalue()))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("kind", "tonic_name", "archive", "expected"),
+    [
+        ("nmnist", "NMNIST", nmnist_archive, lambda t, x, y, p: (t, (34 * y + x) * 2 + p)),
+        ("shd", "SHD", shd_archive, lambda t, x, y, p: (t, 20 * x)),
+        ("dvs_gesture", "DVSGesture", gesture_archive, lambda t, x, y, p: (int(t), (32 * (y // 4) + x // 4) * 2 + p)),
+    ],
+)
+def test_tonic_reads_the_published_formats(
+    kind: str, tonic_name: str, archive: Any, expected: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tonic = pytest.importorskip("tonic.datasets", reason="tonic is not installed: pip install 'spikesmith[events]'")
+    folder = tmp_path / "data" / tonic_name
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("SPIKESMITH_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("SPIKESMITH_CACHE", str(tmp_path / "cache"))
+    for part in ("train", "test"):
+        content = archive(folder, part).read_bytes()
+        # tonic takes an archive that is there already for the published one by its MD5
+        monkeypatch.setattr(getattr(tonic, tonic_name), f"{part}_md5", md5(content).hexdigest())
+    dataset = {"kind": kind, "n_train": 4, "n_validation": 1, "n_test": 5}
+    splits = load(parse_job_spec(event_job(dataset, training={"batch_size": 4})).dataset, 0)
+    for samples in (splits.train, splits.validation, splits.test):
+        assert isinstance(samples, EventSamples)
+        for sample, label in enumerate(samples.y):
+            times_ms, neurons = samples.events(sample)
+            seen = list(zip(times_ms.tolist(), neurons.tolist(), strict=True))
+            wanted = [expected(*event) for event in WRITTEN[label]]
+            assert [neuron for _, neuron in seen] == [neuron for _, neuron in wanted]
+            assert [time for time, _ in seen] == pytest.approx([time for time, _ in wanted], rel=1e-3, abs=1e-3)
+    assert sorted([*splits.train.y, *splits.validation.y]) == sorted(splits.test.y) == [0, 1, 2, 3, 4]
