@@ -7,11 +7,9 @@ from snncore.spec.dataset import (
     Digits,
     ExponentialVectors,
     FashionMNIST,
-    Flowers102,
-    ImageFiles,
-    ImageFolder,
     StoreRecall,
     held_in_memory,
+    holds_events,
     image_shape,
     n_classes,
     n_features,
@@ -22,6 +20,7 @@ from snncore.spec.encoding import (
     Delta,
     Direct,
     Encoding,
+    Events,
     Latency,
     Poisson,
     ThresholdCrossing,
@@ -29,6 +28,7 @@ from snncore.spec.encoding import (
 )
 from snncore.spec.errors import Location, Problem, SpecError, problems_of
 from snncore.spec.estimate import Estimate, estimate, layer_shapes, n_inputs, useful_threads
+from snncore.spec.images import Flowers102, ImageFiles, ImageFolder
 from snncore.spec.job import JobSpec, deep_merge, parse_job_spec
 from snncore.spec.matrices import WeightMatrix, most_synapses, rewired_matrices, weight_matrices
 from snncore.spec.neuron import (
@@ -46,6 +46,7 @@ from snncore.spec.neuron import (
 )
 from snncore.spec.readout import AccumulatorReadout, EveryStepReadout, LeakyReadout, Readout, SpikeCountReadout
 from snncore.spec.recording import Recording, RecordNothing, RecordSpikes
+from snncore.spec.recordings import NMNIST, SHD, DVSGesture, EventRecordings
 from snncore.spec.rewiring import DaleSigns, DeepR, RandomSigns, Signs
 from snncore.spec.rules import warnings_about
 from snncore.spec.sequential import (
@@ -93,6 +94,8 @@ __all__ = [
     "LIF",
     "LSTM",
     "MNIST",
+    "NMNIST",
+    "SHD",
     "AccumulatorReadout",
     "Adam",
     "Architecture",
@@ -104,6 +107,7 @@ __all__ = [
     "ConstantDelay",
     "ConstantRate",
     "CosineDecay",
+    "DVSGesture",
     "DaleSigns",
     "Dataset",
     "DeepR",
@@ -118,6 +122,8 @@ __all__ = [
     "EmbeddedNetwork",
     "Encoding",
     "Estimate",
+    "EventRecordings",
+    "Events",
     "EveryStepReadout",
     "ExponentialVectors",
     "FashionMNIST",
@@ -176,6 +182,7 @@ __all__ = [
     "form_of",
     "has_class_probabilities",
     "held_in_memory",
+    "holds_events",
     "image_shape",
     "inputs_a_feature",
     "layer_shapes",

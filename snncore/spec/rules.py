@@ -11,21 +11,21 @@ from snncore.spec.dataset import (
     MNIST,
     Digits,
     FashionMNIST,
-    Flowers102,
-    ImageFiles,
-    ImageFolder,
     StoreRecall,
+    holds_events,
     image_shape,
     n_classes,
     n_features,
     split_sizes,
 )
-from snncore.spec.encoding import Delta, Poisson, ThresholdCrossing
+from snncore.spec.encoding import Delta, Events, Poisson, ThresholdCrossing
 from snncore.spec.errors import Location, Problem
 from snncore.spec.estimate import layer_shapes
+from snncore.spec.images import Flowers102, ImageFiles, ImageFolder
 from snncore.spec.matrices import most_synapses, rewired_matrices, weight_matrices
 from snncore.spec.neuron import ALIF, LIF, SHARED_IN_A_LAYER, LIFUnit, Mixed, Neuron, Range
 from snncore.spec.readout import LeakyReadout, SpikeCountReadout
+from snncore.spec.recordings import EventRecordings
 from snncore.spec.sequential import LSTM, Dense, Sequential, Spiking
 from snncore.spec.synapses import ConstantDelay, Delay, UniformDelay
 from snncore.spec.task import Borders, Classification, KWinners, Recall, Softmax, has_class_probabilities
@@ -45,6 +45,7 @@ def broken_rules(spec: JobSpec) -> list[Problem]:
             _time_axis,
             _scan,
             _changes,
+            _events,
             _dataset,
             _task,
             _neurons,
@@ -114,6 +115,24 @@ def _changes(spec: JobSpec) -> _Broken:
         )
 
 
+def _events(spec: JobSpec) -> _Broken:
+    kind, has_events = spec.dataset.kind, holds_events(spec.dataset)
+    if has_events and not isinstance(spec.encoding, Events):
+        yield ("encoding", "kind"), f"the samples of the dataset {kind!r} are events; take the encoding 'events'"
+    if isinstance(spec.encoding, Events) and not has_events:
+        yield (
+            ("encoding", "kind"),
+            f"'events' needs a dataset of events, and the samples of {kind!r} are features; take 'poisson', or another "
+            "that makes spikes of them",
+        )
+    if has_events and isinstance(spec.task, Softmax | KWinners):
+        yield (
+            ("task", "kind"),
+            f"{spec.task.kind!r} is about features, and the samples of the dataset {kind!r} are events; take "
+            "'classification'",
+        )
+
+
 def _dataset(spec: JobSpec) -> _Broken:
     dataset = spec.dataset
     sizes = split_sizes(dataset)
@@ -131,6 +150,11 @@ def _dataset(spec: JobSpec) -> _Broken:
             )
         case ImageFiles():
             yield from _images(dataset)
+        case EventRecordings() if dataset.n_train + dataset.n_validation > dataset.recorded:
+            yield (
+                ("dataset", "n_validation"),
+                f"n_train + n_validation must not exceed the {dataset.recorded:,} training recordings",
+            )
         case StoreRecall() if spec.encoding.frames != dataset.n_slots:
             yield ("encoding", "frames"), f"must be dataset.n_slots = {dataset.n_slots}: a frame for each slot"
 

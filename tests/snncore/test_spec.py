@@ -274,7 +274,21 @@ def test_the_estimate_counts_a_matrix_for_each_delay_of_every_layer() -> None:
 
 def test_the_json_schema_lists_every_kind() -> None:
     schema = json.dumps(JobSpec.model_json_schema())
-    for kind in ("lif", "alif", "mixed", "poisson", "direct", "recurrent", "feedforward", "softmax", "digits", "mnist"):
+    for kind in (
+        "lif",
+        "alif",
+        "mixed",
+        "poisson",
+        "direct",
+        "latency",
+        "events",
+        "shd",
+        "recurrent",
+        "feedforward",
+        "softmax",
+        "digits",
+        "mnist",
+    ):
         assert f'"const": "{kind}"' in schema
 
 
