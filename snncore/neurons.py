@@ -62,7 +62,7 @@ class NeuronState(NamedTuple):
 
 
 def neuron_parameters(
-    neuron: spec.Neuron, n_neurons: int, dt_ms: float, *, dtype: torch.dtype, device: torch.device
+    neuron: spec.LIF | spec.ALIF | spec.Mixed, n_neurons: int, dt_ms: float, *, dtype: torch.dtype, device: torch.device
 ) -> NeuronParameters:
     """The parameters of a layer of `n_neurons`, its populations in the order of the spec."""
     rows: list[tuple[float, ...]] = []

@@ -7,9 +7,9 @@ say about the dynamics. The equations are those of `snncore.neurons`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from snncore.spec.base import Part, PositiveMs
 
@@ -117,7 +117,46 @@ class Mixed(Part):
     populations: list[Population] = Field(min_length=2, max_length=16)
 
 
-Neuron = Annotated[LIF | ALIF | Mixed, Field(discriminator="kind")]
+class Range(Part):
+    """Each value is drawn uniformly from `low` to `high`."""
+
+    low: float = Field(ge=-1e6, le=1e6)
+    high: float = Field(ge=-1e6, le=1e6)
+
+
+def _number_or_range(value: Any) -> str:
+    return "range" if isinstance(value, dict | Range) else "number"
+
+
+InitialValue = Annotated[
+    Annotated[float, Tag("number"), Field(ge=-1e6, le=1e6)] | Annotated[Range, Tag("range")],
+    Discriminator(_number_or_range),
+]
+
+
+class LIFUnit(Part):
+    """Leaky integrate-and-fire unit with trainable input and leak weights (Gerum & Schilling 2020, eqs. 10 and 11).
+
+        v[t] = w_input x[t] + (1 - w_leak) v[t-1] (1 - y[t-1])
+        y[t] = H(v[t] - v_threshold)
+
+    The reset is cut out of the gradient, and the surrogate is a function of v - v_threshold. A `w_leak` that training
+    moves out of [0, 1] is put back to its border after each update.
+    """
+
+    kind: Literal["lif_unit"]
+    w_input: InitialValue = Field(default=0.5, description="Initial weight of the input: dt / C.")
+    w_leak: InitialValue = Field(default=0.1, description="Initial share of v that leaks at each step: dt / (R C).")
+    sharing: Literal["unit", "channel", "layer"] = Field(
+        default="unit",
+        description="Whether each unit has weights of its own, or those of its image channel, or of the whole layer.",
+    )
+    trained: Literal["both", "w_input", "w_leak", "none"] = Field(default="both", description="Which of the weights.")
+    v_threshold: float = Field(default=1.0, gt=0, le=1e6)
+    surrogate: Surrogate = Boxcar(kind="boxcar", dampening=1.0, width=1000.0)
+
+
+Neuron = Annotated[LIF | ALIF | Mixed | LIFUnit, Field(discriminator="kind")]
 
 SHARED_IN_A_LAYER = (
     "input_scaling",

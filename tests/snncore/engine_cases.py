@@ -14,7 +14,7 @@ from torch import Tensor
 from snncore.engines import FULL, Activity, Backward, Engine, Layer
 from snncore.neurons import TRAINABLE, NeuronParameters, neuron_parameters
 from snncore.spec import form_of
-from snncore.spec.architecture import ConstantDelay, Delay, NormalWeights
+from snncore.spec.synapses import ConstantDelay, Delay, NormalWeights
 from snncore.spikes import SpikeTrain
 from snncore.surrogates import spike_function
 from snncore.synapses import Synapses

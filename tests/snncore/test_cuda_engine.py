@@ -22,7 +22,7 @@ from snncore.engines.reference import ReferenceEngine
 from snncore.errors import EngineUnavailable
 from snncore.neurons import neuron_parameters
 from snncore.spec import form_of
-from snncore.spec.architecture import ConstantDelay, NormalWeights, UniformDelay
+from snncore.spec.synapses import ConstantDelay, NormalWeights, UniformDelay
 from snncore.spikes import SpikeTrain
 from snncore.surrogates import spike_function
 from snncore.synapses import Synapses

@@ -15,7 +15,7 @@ from snncore.engines.cpu import FusedCpuEngine, listed
 from snncore.engines.cpu.presentation import Links
 from snncore.errors import EngineUnavailable
 from snncore.neurons import neuron_parameters
-from snncore.spec.architecture import ConstantDelay, Delay, NormalWeights, UniformDelay
+from snncore.spec.synapses import ConstantDelay, Delay, NormalWeights, UniformDelay
 from snncore.spikes import SpikeTrain
 from snncore.surrogates import spike_function
 from snncore.synapses import Synapses

@@ -11,7 +11,7 @@ from torch import Tensor
 from snncore.neurons import neuron_parameters
 from snncore.scan import unroll
 from snncore.spec import form_of
-from snncore.spec.architecture import ConstantDelay, NormalWeights, UniformDelay
+from snncore.spec.synapses import ConstantDelay, NormalWeights, UniformDelay
 from snncore.surrogates import pseudo_derivative, spike_function
 from snncore.synapses import Synapses
 from tests.snncore.jobs import tiny_spec
