@@ -1,4 +1,4 @@
-"""The LIF unit of Gerum & Schilling 2021 in closed form: periods, and distances between impulses.
+"""The LIF unit of Gerum & Schilling 2020 in closed form: periods, and distances between impulses.
 
     v[t] = w_input x[t] + (1 - w_leak) v[t-1] (1 - z[t-1])        (eq. 10)
     z[t] = H(v[t] - threshold)                                    (eq. 11)

@@ -10,6 +10,7 @@ from pydantic import Field
 from snncore.illustrations.base import Floats
 
 N_DIGITS = 1_797
+SIDE = 8
 
 DigitIndex = Annotated[int, Field(ge=0, lt=N_DIGITS, description="Which of scikit-learn's digits, in their order.")]
 
@@ -19,7 +20,7 @@ def _all_digits() -> tuple[Floats, list[int]]:
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
-    images = images.reshape(-1, 8, 8) / 16
+    images = images.reshape(-1, SIDE, SIDE) / 16
     images.setflags(write=False)
     return images, labels.tolist()
 

@@ -27,7 +27,7 @@ MOST_STEPS = 400
 """A unit that never spikes sends its error to every input: the map has steps * (steps + 1) / 2 numbers."""
 
 _WIDTH = 0.1
-"""Of the surrogates of tf_spiking, the package of Gerum & Schilling 2021, whose beta is 10."""
+"""Of the surrogates of tf_spiking, the package of Gerum & Schilling 2020, whose beta is 10."""
 
 SURROGATES: list[Surrogate] = [
     Constant(kind="constant", dampening=1.0),
@@ -87,7 +87,7 @@ class Gradients(Result):
 
 
 def compute(parameters: GradientParameters) -> Gradients:
-    """The sums that backpropagation through time comes to (Gerum & Schilling 2021, eqs. 52-54).
+    """The sums that backpropagation through time comes to (Gerum & Schilling 2020, eqs. 52-54).
 
     With g[t] = 1 - z[t], through which no gradient flows, and h the surrogate,
 
@@ -155,7 +155,7 @@ ILLUSTRATION = Illustration(
     name="gradient",
     title="Surrogate gradients",
     shows="The gradient of every output with respect to every earlier input, one map for each surrogate.",
-    source="Gerum & Schilling 2021, section 2.4 (eqs. 50-54)",
+    source="Gerum & Schilling 2020, section 2.4 (eqs. 50-54)",
     parameters=GradientParameters,
     result=Gradients,
     compute=compute,

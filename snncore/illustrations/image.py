@@ -14,7 +14,7 @@ from snncore.illustrations.lif import run
 from snncore.streams import stream
 
 ROWS, COLUMNS = 400, 500
-"""The middle of a photograph that is shown, as of the flowers of Gerum & Schilling 2021."""
+"""The middle of a photograph that is shown, as of the flowers of Gerum & Schilling 2020."""
 
 
 class ImageParameters(Parameters):
@@ -146,7 +146,7 @@ ILLUSTRATION = Illustration(
     name="image",
     title="An image in a hybrid network",
     shows="An image, shown column by column: spikes and potentials of LIF units, the LSTM behind them, the softmax.",
-    source="Gerum & Schilling 2021, section 4 (network 1, with random weights)",
+    source="Gerum & Schilling 2020, section 4 (network 1, with random weights)",
     parameters=ImageParameters,
     result=ImageActivity,
     compute=compute,

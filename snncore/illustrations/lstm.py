@@ -24,22 +24,30 @@ OPEN_GATE = 100.0
 class LSTMParameters(Stimulus):
     w_input: float = Field(default=0.5, ge=-10, le=10, description="Weight of the input.")
     w_leak: WeightLeak = 0.1
-    gain: float = Field(default=200.0, ge=1, le=1_000, description="Steepness of the gates that spike and reset.")
+    steepness: float = Field(default=200.0, ge=1, le=1_000, description="Steepness of the gates that spike and reset.")
 
 
 class PeepholeWeights(NamedTuple):
-    """One cell with linear input and output (Gers et al. 2002; Gerum & Schilling 2021, eqs. 27-30).
+    """Of one cell with linear input and output, by the names of `snncore.peephole_lstm`.
 
-    Each gate is sigma(bias + input x[t] + cell c + output y[t-1]); gates are 1 input, 2 forget, 3 output.
+    Gate n (1 input, 2 forget, 3 output) is sigmoid(b + f_input x[t] + f_cell c + f_output y[t-1]) of its weights.
     """
 
-    w_input: float
-    b_input: float
-    w_output: float
-    b: tuple[float, float, float]
-    f_input: tuple[float, float, float]
-    f_cell: tuple[float, float, float]
-    f_output: tuple[float, float, float]
+    b_input: float = 0.0
+    w_input: float = 0.0
+    w_output: float = 0.0
+    b1: float = 0.0
+    f_input1: float = 0.0
+    f_cell1: float = 0.0
+    f_output1: float = 0.0
+    b2: float = 0.0
+    f_input2: float = 0.0
+    f_cell2: float = 0.0
+    f_output2: float = 0.0
+    b3: float = 0.0
+    f_input3: float = 0.0
+    f_cell3: float = 0.0
+    f_output3: float = 0.0
 
 
 class Trace(Result):
@@ -69,8 +77,8 @@ class Overlay(Result):
     paper: Trace = Field(
         description="The output gate sees the state before, as the paper has it: two outputs a cycle, period k + 2."
     )
-    weights: dict[str, float | tuple[float, float, float]] = Field(
-        description="Of the cell: biases and weights of its three gates (input, forget, output) and of its input."
+    weights: dict[str, float] = Field(
+        description="Of the cell: b, f_input, f_cell, f_output of the gates 1 input, 2 forget, 3 output; of its input."
     )
     least_distance: float = Field(description="Of the LIF unit's potential from the threshold 1, over all steps.")
     is_close: bool = Field(
@@ -83,7 +91,7 @@ def compute(parameters: LSTMParameters) -> Overlay:
     current = p.values()
     v, z = run_one(current, p.w_input, p.w_leak, THRESHOLD)
     k = period(p.current, p.w_input, p.w_leak, THRESHOLD) if p.is_constant else None
-    weights = as_lif(p.w_input, p.w_leak, p.gain)
+    weights = as_lif(p.w_input, p.w_leak, p.steepness)
     least = float(np.abs(v - THRESHOLD).min())
     return Overlay(
         input=current,
@@ -96,10 +104,11 @@ def compute(parameters: LSTMParameters) -> Overlay:
     )
 
 
-def as_lif(w_input: float, w_leak: float, gain: float = 200.0) -> PeepholeWeights:
+def as_lif(w_input: float, w_leak: float, steepness: float = 200.0) -> PeepholeWeights:
     """The weights with which a cell is a LIF unit of threshold 1.
 
-    v[t] = w_input x[t] + sigma(b2 - gain y[t-1]) v[t-1],  y = v sigma(gain (v - 1)),  b2 = ln((1 - w_leak) / w_leak)
+    v[t] = w_input x[t] + sigma(b2 - steepness y[t-1]) v[t-1],  b2 = ln((1 - w_leak) / w_leak)
+    y = v sigma(steepness (v - 1)), of v[t] or of v[t-1]
     """
     if 0 < w_leak < 1:
         forget = math.log((1 - w_leak) / w_leak)
@@ -107,33 +116,32 @@ def as_lif(w_input: float, w_leak: float, gain: float = 200.0) -> PeepholeWeight
         forget = OPEN_GATE if w_leak == 0 else -OPEN_GATE
     return PeepholeWeights(
         w_input=w_input,
-        b_input=0.0,
-        w_output=0.0,
-        b=(OPEN_GATE, forget, -gain * THRESHOLD),
-        f_input=(0.0, 0.0, 0.0),
-        f_cell=(0.0, 0.0, gain),
-        f_output=(0.0, -gain, 0.0),
+        b1=OPEN_GATE,
+        b2=forget,
+        f_output2=-steepness,
+        f_cell3=steepness,
+        b3=-steepness * THRESHOLD,
     )
 
 
 def run(current: Floats, weights: PeepholeWeights, form: Literal["standard", "paper"]) -> tuple[Floats, Floats]:
     """States and outputs of the cell, each `[T]`, from zero.
 
-    `standard`: output gate and output see c[t] (Gers et al.). `paper`: both see c[t-1] (Gerum & Schilling, eq. 34).
+    c[t] = i[t] (b_input + w_input x[t] + w_output y[t-1]) + f[t] c[t-1],  y[t] = o[t] s[t]
+
+    `standard`: output and output gate see s[t] = c[t] (Gers & Schmidhuber 2000). `paper`: both see s[t] = c[t-1]
+    (Gerum & Schilling 2020, eq. 34).
     """
     w = weights
     c = y = 0.0
     states, outputs = [], []
-
-    def gate(index: int, x: float, cell: float) -> float:
-        return sigmoid(w.b[index] + w.f_input[index] * x + w.f_cell[index] * cell + w.f_output[index] * y)
-
     for x in current.tolist():
-        before = c
-        incoming = w.b_input + w.w_input * x + w.w_output * y
-        c = incoming * gate(0, x, before) + before * gate(1, x, before)
-        seen = c if form == "standard" else before
-        y = seen * gate(2, x, seen)
+        into = sigmoid(w.b1 + w.f_input1 * x + w.f_cell1 * c + w.f_output1 * y)
+        keep = sigmoid(w.b2 + w.f_input2 * x + w.f_cell2 * c + w.f_output2 * y)
+        after = into * (w.b_input + w.w_input * x + w.w_output * y) + keep * c
+        seen = after if form == "standard" else c
+        y = seen * sigmoid(w.b3 + w.f_input3 * x + w.f_cell3 * seen + w.f_output3 * y)
+        c = after
         states.append(c)
         outputs.append(y)
     return np.array(states), np.array(outputs)
@@ -155,7 +163,7 @@ ILLUSTRATION = Illustration(
     name="lstm",
     title="An LSTM that is driven as a LIF unit",
     shows="State and output of a peephole LSTM whose gates are set to spike and reset, over the LIF unit's potential.",
-    source="Gerum & Schilling 2021, section 3 (eqs. 27-34); Gers et al. 2002",
+    source="Gerum & Schilling 2020, section 3 (eqs. 27-34); Gers & Schmidhuber 2000",
     parameters=LSTMParameters,
     result=Overlay,
     compute=compute,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from service.drawing import render
-from service.illustrations.pictures import coincidence, gradient, image, lstm, period, smoothing, unit
+from service.illustrations.pictures import coincidence, encodings, gradient, image, lstm, period, smoothing, unit
 from snncore.illustrations.base import Parameters, Result
 
 _FIGURES: dict[str, Any] = {
@@ -15,6 +15,7 @@ _FIGURES: dict[str, Any] = {
     "gradient": gradient.figure,
     "lstm": lstm.figure,
     "coincidence": coincidence.figure,
+    "encodings": encodings.figure,
     "image": image.figure,
 }
 """A function of parameters and result for each."""

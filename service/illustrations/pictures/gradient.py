@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from service.client.pictures.style import BLUE, GREEN, GREY, INK, RED, heading, plain
+from service.client.pictures.style import BLUE, GREEN, GREY, INK, RED, plain
 from service.illustrations.pictures.panels import grid, new_picture, note, over_time, spike_marks, threshold_line, trace
 from snncore.illustrations.base import Floats
 from snncore.illustrations.gradient import GradientMap, GradientParameters, Gradients
@@ -75,7 +75,7 @@ def _draw_map(axes: Axes, one: GradientMap, result: Gradients) -> AxesImage:
         dense[t, start : t + 1] = row
     largest = float(np.nanmax(np.abs(dense)))
     shown = axes.imshow(dense / (largest or 1.0), cmap="RdBu", vmin=-1, vmax=1, interpolation="nearest", aspect="auto")
-    heading(axes, _name(one))
+    axes.set_title(_name(one), loc="left", fontsize=9, color=INK)
     note(axes, f"up to {largest:.2g}")
     axes.tick_params(labelsize=7)
     axes.set_facecolor("#eaeef2")
