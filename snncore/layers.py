@@ -15,7 +15,7 @@ from snncore.engines import Backward, Checkpointed, Full, Layer, Truncated
 from snncore.neurons import NeuronParameters, neuron_parameters
 from snncore.readouts import Reading
 from snncore.spikes import SpikeTrain
-from snncore.surrogates import SpikeFunction, SurrogateSpike, spike_function
+from snncore.surrogates import SmoothSpike, SpikeFunction, SurrogateSpike, spike_function
 from snncore.synapses import Synapses
 from snncore.units import LIFUnits
 
@@ -99,7 +99,9 @@ def spiking_layer(
         neurons = LIFUnits(
             neuron, n_neurons, name=name, seed=job.seed, n_channels=n_channels, dtype=dtype, device=device
         )
-        spike = SurrogateSpike(neuron.surrogate, scaled=False, inclusive=True)
+        spike: SpikeFunction = SurrogateSpike(neuron.surrogate, scaled=False, inclusive=True)
+        if neuron.smoothing is not None:
+            spike = SmoothSpike(neuron.smoothing.output_width)
     else:
         neurons = neuron_parameters(neuron, n_neurons, job.encoding.dt_ms, dtype=dtype, device=device)
         spike = spike_function(spec.form_of(neuron))

@@ -36,7 +36,7 @@ class LIFUnits(nn.Module):
         """`n_channels` are those of the image whose columns or rows the units see, the channel being the fastest of
         their axes. The initial values are drawn from the stream of `name`."""
         super().__init__()
-        self.v_threshold = unit.v_threshold
+        self.form = unit
         n_weights = {"unit": n_units, "channel": n_channels or 0, "layer": 1}[unit.sharing]
         self.register_buffer("owner", torch.arange(n_units, device=device) % n_weights, persistent=False)
 
@@ -52,20 +52,23 @@ class LIFUnits(nn.Module):
     def parameters_of_neurons(self) -> NeuronParameters:
         """The units as neurons. Gradients reach `w_input` and `w_leak` through them."""
         decay, scale = 1 - self.w_leak[self.owner], self.w_input[self.owner]
+        smoothing = self.form.smoothing
         zeros = torch.zeros_like(decay.detach())
         return NeuronParameters(
             decay_mem=decay,
             input_scale=scale,
-            v_threshold=torch.full_like(zeros, self.v_threshold),
+            v_threshold=torch.full_like(zeros, self.form.v_threshold),
             decay_adapt=zeros,
             beta_adapt=zeros,
             n_refractory=zeros.to(torch.int32),
             reset="value",
             v_reset=0.0,
             reset_timing="next_step",
-            detach_reset=True,
+            detach_reset=smoothing is None,
             adaptive=False,
             refractory=False,
+            non_negative=self.form.non_negative,
+            reset_width=None if smoothing is None else smoothing.reset_width,
         )
 
     @torch.no_grad()

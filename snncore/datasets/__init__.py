@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from snncore import spec
-from snncore.datasets import digits, exponential, fashion_mnist, image_folder, mnist, store_recall
+from snncore.datasets import digits, exponential, fashion_mnist, flowers102, image_folder, mnist, store_recall
 from snncore.datasets.samples import Samples, Splits
 
 __all__ = ["Samples", "Splits", "load"]
@@ -20,6 +20,8 @@ def load(dataset: spec.Dataset, seed: int) -> Splits:
             return fashion_mnist.load(dataset)
         case spec.ImageFolder():
             return image_folder.load(dataset)
+        case spec.Flowers102():
+            return flowers102.load(dataset)
         case spec.ExponentialVectors():
             return exponential.load(dataset, seed)
         case spec.StoreRecall():

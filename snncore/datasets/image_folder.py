@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from snncore import spec
-from snncore.datasets.images import in_splits
+from snncore.datasets.images import deal, in_splits
 from snncore.datasets.pictures import ENDINGS
 from snncore.datasets.places import data_folders, searched
 from snncore.datasets.samples import Splits
@@ -83,9 +83,4 @@ def _deal(folder: Path, wanted: Mapping[str, int], seed: int) -> dict[str, list[
         raise DatasetUnavailable(
             f"{fields} ask for {sum(wanted.values())} images of each class, and {folder} has {len(files)}"
         )
-    drawn = stream(seed, f"split/images/{folder.name}").permutation(len(files))
-    dealt, first = {}, 0
-    for split, n in wanted.items():
-        dealt[split] = [files[place] for place in drawn[first : first + n]]
-        first += n
-    return dealt
+    return deal(files, wanted, stream(seed, f"split/images/{folder.name}"))

@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,12 @@ from snncore.errors import DatasetUnavailable
 LAYOUT = 1
 """Part of the key; to be raised when the same files come to other bytes."""
 CUT = ("height", "width", "channels", "fit", "pooling")
+
+
+def deal(files: Sequence[Path], wanted: Mapping[str, int], draw: np.random.Generator) -> dict[str, list[Path]]:
+    """So many of `files` for each split, drawn, the first split first."""
+    drawn = iter(draw.permutation(len(files)))
+    return {split: [files[place] for place in islice(drawn, n)] for split, n in wanted.items()}
 
 
 def in_splits(chosen: Mapping[str, Sequence[Sequence[Path]]], dataset: spec.ImageFiles) -> Splits:
@@ -49,9 +56,9 @@ def decoded(files: Sequence[Path], wanted: spec.ImageFiles) -> NDArray[np.uint8]
 
     Processes that want the same file wait for the first of them to write it. It appears whole or not at all.
     """
-    folder = cache_folder() / "images"
+    folder, key = cache_folder() / "images", _key(files, wanted)
     try:
-        file = folder / f"{_key(files, wanted)}.npy"
+        file = folder / f"{key}.npy"
         if not file.is_file():
             with locked(file.with_suffix(".lock")):
                 if not file.is_file():
@@ -66,7 +73,10 @@ def decoded(files: Sequence[Path], wanted: spec.ImageFiles) -> NDArray[np.uint8]
 
 
 def _key(files: Sequence[Path], wanted: spec.ImageFiles) -> str:
-    found = [(str(file.absolute()), (now := file.stat()).st_size, now.st_mtime_ns) for file in files]
+    try:
+        found = [(str(file.absolute()), (now := file.stat()).st_size, now.st_mtime_ns) for file in files]
+    except OSError as error:
+        raise DatasetUnavailable(f"an image cannot be read: {error}") from error
     content = json.dumps([LAYOUT, [getattr(wanted, field) for field in CUT], found])
     return blake2b(content.encode(), digest_size=16).hexdigest()
 

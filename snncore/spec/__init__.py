@@ -7,6 +7,7 @@ from snncore.spec.dataset import (
     Digits,
     ExponentialVectors,
     FashionMNIST,
+    Flowers102,
     ImageFiles,
     ImageFolder,
     StoreRecall,
@@ -30,7 +31,19 @@ from snncore.spec.errors import Location, Problem, SpecError, problems_of
 from snncore.spec.estimate import Estimate, estimate, layer_shapes, n_inputs, useful_threads
 from snncore.spec.job import JobSpec, deep_merge, parse_job_spec
 from snncore.spec.matrices import WeightMatrix, most_synapses, rewired_matrices, weight_matrices
-from snncore.spec.neuron import ALIF, LIF, LIFUnit, Mixed, Neuron, Population, Range, Surrogate, form_of, split_layer
+from snncore.spec.neuron import (
+    ALIF,
+    LIF,
+    LIFUnit,
+    Mixed,
+    Neuron,
+    Population,
+    Range,
+    Smoothing,
+    Surrogate,
+    form_of,
+    split_layer,
+)
 from snncore.spec.readout import AccumulatorReadout, EveryStepReadout, LeakyReadout, Readout, SpikeCountReadout
 from snncore.spec.recording import Recording, RecordNothing, RecordSpikes
 from snncore.spec.rewiring import DaleSigns, DeepR, RandomSigns, Signs
@@ -109,6 +122,7 @@ __all__ = [
     "ExponentialVectors",
     "FashionMNIST",
     "FeedForward",
+    "Flowers102",
     "FullBackward",
     "GlorotWeights",
     "ImageFiles",
@@ -140,6 +154,7 @@ __all__ = [
     "Sequential",
     "SequentialLayer",
     "Signs",
+    "Smoothing",
     "Softmax",
     "SpecError",
     "SpikeCountReadout",

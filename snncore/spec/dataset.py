@@ -52,6 +52,7 @@ class ImageFiles(Part):
     many images of every class, in turns. The worker decodes them once, into a file of its cache, and reads batches.
     """
 
+    n_classes: int = Field(ge=2, le=10_000)
     n_train: int = Field(ge=1, le=1_000_000, description="Training images of all classes together.")
     n_validation: int = Field(default=0, ge=0, le=1_000_000, description="Taken from what is there for training.")
     n_test: int = Field(ge=1, le=1_000_000)
@@ -86,10 +87,27 @@ class ImageFolder(ImageFiles):
         max_length=200,
         description="Its name, without '..', below a folder of SPIKESMITH_DATA.",
     )
-    n_classes: int = Field(ge=2, le=10_000)
     classes: list[ClassName] | None = Field(
         default=None, min_length=2, max_length=10_000, description="Which class folders; default: all there are."
     )
+
+
+class Flowers102(ImageFiles):
+    """Photographs of flowers: the most frequent classes of the Oxford 102 Category Flower Dataset (Nilsback and
+    Zisserman 2008), as in Gerum and Schilling (2020, section 4).
+
+    Of each class it takes the first images by number. The first of these are to be tested on, validation images are
+    drawn from the others. The splits that are published with the images are not used.
+    """
+
+    kind: Literal["flowers102"]
+    n_classes: int = Field(default=10, ge=2, le=102, description="The most frequent so many classes.")
+    n_train: int = Field(default=900, ge=1, le=8_189, description="Training images of all classes together.")
+    n_validation: int = Field(default=100, ge=0, le=8_189, description="Drawn from the images that are not for tests.")
+    n_test: int = Field(default=200, ge=1, le=8_189, description="The first images of the classes.")
+    height: int = Field(default=400, ge=1, le=2_048, description="Rows, before pooling.")
+    width: int = Field(default=500, ge=1, le=2_048, description="Columns, before pooling.")
+    fit: Literal["crop", "resize"] = Field(default="crop", description="As of the kind 'image_folder'.")
 
 
 class ExponentialVectors(Part):
@@ -124,7 +142,7 @@ class StoreRecall(Part):
 
 
 Dataset = Annotated[
-    Digits | MNIST | FashionMNIST | ImageFolder | ExponentialVectors | StoreRecall,
+    Digits | MNIST | FashionMNIST | ImageFolder | Flowers102 | ExponentialVectors | StoreRecall,
     Field(discriminator="kind"),
 ]
 
@@ -165,7 +183,7 @@ def n_classes(dataset: Dataset) -> int | None:
             return None
         case StoreRecall():
             return dataset.n_values
-        case ImageFolder():
+        case ImageFiles():
             return dataset.n_classes
         case _:
             return 10

@@ -11,6 +11,7 @@ from snncore.spec.dataset import (
     MNIST,
     Digits,
     FashionMNIST,
+    Flowers102,
     ImageFiles,
     ImageFolder,
     StoreRecall,
@@ -134,7 +135,7 @@ def _dataset(spec: JobSpec) -> _Broken:
             yield ("encoding", "frames"), f"must be dataset.n_slots = {dataset.n_slots}: a frame for each slot"
 
 
-def _images(dataset: ImageFolder) -> _Broken:
+def _images(dataset: ImageFolder | Flowers102) -> _Broken:
     for split, size in split_sizes(dataset).items():
         if size % dataset.n_classes:
             yield (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import json
 import os
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
@@ -213,21 +215,32 @@ def test_a_decoding_that_was_broken_off_is_begun_again(shapes: Path, cache: Path
     assert all_splits(datasets.load(folder(), seed=0)) == expected
 
 
-def _decode(start: Any, results: Any) -> None:
-    start.wait()
-    results.put(all_splits(datasets.load(folder(height=200, width=300), seed=0)))
+DECODE = """
+import sys
+from snncore import datasets
+from snncore.spec import ImageFolder
+dataset = ImageFolder.model_validate_json(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+splits = datasets.load(dataset, seed=0)
+print([int(row[0]) for part in (splits.train, splits.validation, splits.test) for row in part.x])
+"""
 
 
 def test_processes_that_decode_at_the_same_time_get_the_same_images(shapes: Path, cache: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    start, results = context.Barrier(3), context.Queue()
-    processes = [context.Process(target=_decode, args=(start, results)) for _ in range(3)]
-    for process in processes:
-        process.start()
-    found = [results.get(timeout=60) for _ in processes]
-    for process in processes:
-        process.join(60)
-    assert found == [all_splits(datasets.load(folder(height=200, width=300), seed=0))] * 3
+    dataset = folder(height=800, width=1200)
+    command = [sys.executable, "-c", DECODE, dataset.model_dump_json()]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as one, subprocess.Popen(command, **pipes) as other:
+        for process in (one, other):
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in (one, other):
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        found = [json.loads(process.communicate(timeout=60)[0]) for process in (one, other)]
+    assert found == [all_splits(datasets.load(dataset, seed=0))] * 2
     assert len(list((cache / "images").glob("*.npy"))) == 1
 
 
