@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from service import openapi, problems
 from service.checkpoints.router import router as checkpoints
 from service.dispatch import Doorbell
+from service.illustrations.router import router as illustrations
 from service.jobs.router import router as jobs
 from service.metrics.router import router as metrics
 from service.middleware import BodyLimit, Measured, Methods, RequestId, RouteTable
@@ -50,7 +51,7 @@ def create_app(settings: Settings | None = None, *, database: Database | None = 
     app.state.database = store
     app.state.doorbell = Doorbell(store, settings.broker_url)
     app.state.figures = Figures(store, settings)
-    for router in (jobs, metrics, rasters, checkpoints, sweeps, presets, ops):
+    for router in (jobs, metrics, rasters, checkpoints, sweeps, presets, illustrations, ops):
         app.include_router(router)
     problems.install(app)
 
