@@ -10,7 +10,7 @@ from snncore.spec.dataset import MNIST, Digits, StoreRecall, n_classes, n_featur
 from snncore.spec.encoding import Poisson
 from snncore.spec.errors import Location, Problem
 from snncore.spec.matrices import most_synapses, rewired_matrices, weight_matrices
-from snncore.spec.neuron import ALIF, LIF, SHARED_IN_A_LAYER, Mixed
+from snncore.spec.neuron import ALIF, LIF, SHARED_IN_A_LAYER, Mixed, Neuron, Smoothing
 from snncore.spec.task import Borders, Classification, KWinners, Recall, Softmax
 from snncore.spec.training import CheckpointedBackward, CosineDecay
 
@@ -24,7 +24,10 @@ def broken_rules(spec: JobSpec) -> list[Problem]:
     """Everything about `spec` that cannot work, at once."""
     return [
         Problem(loc, msg, "inconsistent")
-        for rule in (_time_axis, _dataset, _task, _neuron, _delays, _readout, _embedded, _training, _rewiring, _engine)
+        for rule in (
+            *(_time_axis, _dataset, _task, _neuron, _smoothing, _delays, _readout, _embedded, _training, _rewiring),
+            _engine,
+        )
         for loc, msg in rule(spec)
     ]
 
@@ -159,6 +162,32 @@ def _neuron(spec: JobSpec) -> _Broken:
             yield (*loc, "v_reset"), f"has no effect with reset {member.reset!r}; leave it out or take reset 'value'"
         if member.v_reset >= member.v_threshold:
             yield (*loc, "v_reset"), "must lie below v_threshold"
+
+
+def _smoothing(spec: JobSpec) -> _Broken:
+    neurons: list[tuple[Location, Neuron]] = [(("neuron",), spec.neuron)]
+    if isinstance(spec.architecture, Recurrent) and spec.architecture.embedded is not None:
+        neurons.append((("architecture", "embedded", "network", "neuron"), spec.architecture.embedded.network.neuron))
+    members: list[tuple[Location, LIF | ALIF]] = []
+    for loc, neuron in neurons:
+        if isinstance(neuron, Mixed):
+            members += [((*loc, "populations", i, "neuron"), p.neuron) for i, p in enumerate(neuron.populations)]
+        else:
+            members.append((loc, neuron))
+    for loc, member in members:
+        if member.smoothing is None:
+            continue
+        if spec.training.engine != "reference":
+            yield (*loc, "smoothing"), "the compiled engines have hard spikes only; take training.engine 'reference'"
+        if member.n_refractory > 0:
+            yield (*loc, "n_refractory"), "must be 0 with smoothing: smooth spikes leave nothing to wait after"
+        if member.detach_reset:
+            yield (*loc, "detach_reset"), "must be false with smoothing, whose gradient is that of the forward pass"
+        if member.reset == "none" and member.smoothing.reset_width != Smoothing().reset_width:
+            yield (*loc, "smoothing", "reset_width"), "has no effect with reset 'none'; leave it out"
+        for field in ("fires_at", "surrogate", "surrogate_scaling"):
+            if getattr(member, field) != type(member).model_fields[field].default:
+                yield (*loc, field), "has no effect with smoothing; leave it out"
 
 
 def _delays(spec: JobSpec) -> _Broken:
