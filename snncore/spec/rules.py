@@ -23,7 +23,7 @@ from snncore.spec.errors import Location, Problem
 from snncore.spec.estimate import layer_shapes
 from snncore.spec.images import Flowers102, ImageFiles, ImageFolder
 from snncore.spec.matrices import most_synapses, rewired_matrices, weight_matrices
-from snncore.spec.neuron import ALIF, LIF, SHARED_IN_A_LAYER, LIFUnit, Mixed, Neuron, Range
+from snncore.spec.neuron import ALIF, LIF, SHARED_IN_A_LAYER, LIFUnit, Mixed, Neuron, Range, Smoothing
 from snncore.spec.readout import LeakyReadout, SpikeCountReadout
 from snncore.spec.recordings import EventRecordings
 from snncore.spec.sequential import LSTM, Dense, Sequential, Spiking
@@ -49,6 +49,7 @@ def broken_rules(spec: JobSpec) -> list[Problem]:
             _dataset,
             _task,
             _neurons,
+            _smoothing,
             _delays,
             _readout,
             _embedded,
@@ -244,22 +245,30 @@ def _task(spec: JobSpec) -> _Broken:
                 )
 
 
+def _named_neurons(spec: JobSpec) -> list[tuple[Location, Neuron]]:
+    """The neurons that the spec names, with their places."""
+    neurons: list[tuple[Location, Neuron]] = [] if spec.neuron is None else [(("neuron",), spec.neuron)]
+    if isinstance(spec.architecture, Sequential):
+        for i, layer in enumerate(spec.architecture.layers):
+            if isinstance(layer, Spiking) and layer.neuron is not None:
+                neurons.append((("architecture", "layers", i, "neuron"), layer.neuron))
+    return neurons
+
+
 def _neurons(spec: JobSpec) -> _Broken:
-    own: list[tuple[Location, Neuron]] = []
     shared = True
     if isinstance(spec.architecture, Sequential):
-        layers = [(i, layer) for i, layer in enumerate(spec.architecture.layers) if isinstance(layer, Spiking)]
-        own = [(("architecture", "layers", i, "neuron"), layer.neuron) for i, layer in layers if layer.neuron]
+        layers = [layer for layer in spec.architecture.layers if isinstance(layer, Spiking)]
         counted = isinstance(spec.architecture.readout, SpikeCountReadout)
-        shared = counted or len(own) < len(layers)
+        shared = counted or any(layer.neuron is None for layer in layers)
     if shared and spec.neuron is None:
         yield ("neuron",), "is missing: the neurons of spiking layers that have none of their own are of this kind"
     elif spec.neuron is not None and not shared:
         yield ("neuron",), "has no effect: every spiking layer has a neuron of its own, or there is none; leave it out"
-    for loc, neuron in [(("neuron",), spec.neuron), *own]:
+    for loc, neuron in _named_neurons(spec):
         if isinstance(neuron, LIFUnit):
             yield from _unit(spec, loc, neuron)
-        elif neuron is not None:
+        else:
             yield from _members(loc, neuron)
 
 
@@ -296,21 +305,58 @@ def _sees_the_image(spec: JobSpec) -> bool:
     return True
 
 
-def _members(loc: Location, neuron: LIF | ALIF | Mixed) -> _Broken:
+def _members_of(loc: Location, neuron: LIF | ALIF | Mixed) -> list[tuple[Location, LIF | ALIF]]:
+    """A neuron, or the populations of a mixed layer, with their places."""
     if not isinstance(neuron, Mixed):
-        members: list[tuple[Location, LIF | ALIF]] = [(loc, neuron)]
-    else:
-        members = [((*loc, "populations", i, "neuron"), p.neuron) for i, p in enumerate(neuron.populations)]
-        first = members[0][1]
-        for loc, member in members[1:]:
-            for field in SHARED_IN_A_LAYER:
-                if getattr(member, field) != getattr(first, field):
-                    yield (*loc, field), "must be the same in all populations of a mixed layer"
-    for loc, member in members:
+        return [(loc, neuron)]
+    return [((*loc, "populations", i, "neuron"), p.neuron) for i, p in enumerate(neuron.populations)]
+
+
+def _members(loc: Location, neuron: LIF | ALIF | Mixed) -> _Broken:
+    members = _members_of(loc, neuron)
+    first = members[0][1]
+    for place, member in members[1:]:
+        for field in SHARED_IN_A_LAYER:
+            if getattr(member, field) != getattr(first, field):
+                yield (*place, field), "must be the same in all populations of a mixed layer"
+    for place, member in members:
         if member.reset != "value" and member.v_reset != 0:
-            yield (*loc, "v_reset"), f"has no effect with reset {member.reset!r}; leave it out or take reset 'value'"
+            yield (*place, "v_reset"), f"has no effect with reset {member.reset!r}; leave it out or take reset 'value'"
         if member.v_reset >= member.v_threshold:
-            yield (*loc, "v_reset"), "must lie below v_threshold"
+            yield (*place, "v_reset"), "must lie below v_threshold"
+
+
+def _smoothing(spec: JobSpec) -> _Broken:
+    neurons = _named_neurons(spec)
+    if isinstance(spec.architecture, Recurrent) and spec.architecture.embedded is not None:
+        neurons.append((("architecture", "embedded", "network", "neuron"), spec.architecture.embedded.network.neuron))
+    for loc, neuron in neurons:
+        if isinstance(neuron, LIFUnit):
+            yield from _smooth(spec, loc, neuron, ["surrogate"])
+            continue
+        for place, member in _members_of(loc, neuron):
+            yield from _smooth(spec, place, member, ["fires_at", "surrogate", "surrogate_scaling"])
+            if member.smoothing is None:
+                continue
+            if member.n_refractory > 0:
+                yield (*place, "n_refractory"), "must be 0 with smoothing: smooth spikes leave nothing to wait after"
+            if member.detach_reset:
+                yield (
+                    (*place, "detach_reset"),
+                    "must be false with smoothing, whose gradient is that of the forward pass",
+                )
+            if member.reset == "none" and member.smoothing.reset_width != Smoothing().reset_width:
+                yield (*place, "smoothing", "reset_width"), "has no effect with reset 'none'; leave it out"
+
+
+def _smooth(spec: JobSpec, loc: Location, neuron: LIF | ALIF | LIFUnit, useless: list[str]) -> _Broken:
+    if neuron.smoothing is None:
+        return
+    if spec.training.engine != "reference":
+        yield (*loc, "smoothing"), "the compiled engines have hard spikes only; take training.engine 'reference'"
+    for field in useless:
+        if getattr(neuron, field) != type(neuron).model_fields[field].default:
+            yield (*loc, field), "has no effect with smoothing; leave it out"
 
 
 def _delays(spec: JobSpec) -> _Broken:
