@@ -20,8 +20,8 @@ from snncore.illustrations.base import (
     WeightLeak,
 )
 from snncore.illustrations.lif import run_one
-from snncore.illustrations.pseudo_derivatives import Constant, Sigmoid, Surrogate, Zero, pseudo_derivative
-from snncore.spec.neuron import FastSigmoid, Triangle
+from snncore.illustrations.pseudo_derivatives import pseudo_derivative
+from snncore.spec.neuron import Constant, FastSigmoid, Sigmoid, Surrogate, Triangle, Zero
 
 MOST_STEPS = 400
 """A unit that never spikes sends its error to every input: the map has steps * (steps + 1) / 2 numbers."""

@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
 import numpy as np
-from pydantic import Field
 
 from snncore.illustrations.base import Floats
-from snncore.spec.base import Part
-from snncore.spec.neuron import Arctan, Boxcar, FastSigmoid, Gaussian, Triangle
-
-
-class Constant(Part):
-    """`dampening`, wherever the potential is."""
-
-    kind: Literal["constant"]
-    dampening: float = Field(default=1.0, gt=0, le=100, description="Height of the pseudo-derivative.")
-
-
-class Zero(Part):
-    """No gradient."""
-
-    kind: Literal["zero"]
-
-
-class Sigmoid(Part):
-    """`4 * dampening * s * (1 - s)` with the sigmoid s of `x / width`."""
-
-    kind: Literal["sigmoid"]
-    dampening: float = Field(default=0.3, gt=0, le=100, description="Height of the pseudo-derivative at the threshold.")
-    width: float = Field(default=1.0, gt=0, le=1e3, description="Its half-width, in the units of the scaled potential.")
-
-
-Surrogate = Annotated[
-    Constant | Zero | FastSigmoid | Sigmoid | Triangle | Arctan | Gaussian | Boxcar, Field(discriminator="kind")
-]
+from snncore.spec.neuron import (
+    Arctan,
+    Boxcar,
+    Constant,
+    Exponential,
+    FastSigmoid,
+    Gaussian,
+    MultiGaussian,
+    Sigmoid,
+    Surrogate,
+    Triangle,
+    Zero,
+)
 
 
 def pseudo_derivative(surrogate: Surrogate, x: Floats) -> Floats:
@@ -45,14 +27,14 @@ def pseudo_derivative(surrogate: Surrogate, x: Floats) -> Floats:
             return np.zeros_like(x)
         case Constant():
             return np.full_like(x, surrogate.dampening)
-    scaled = np.abs(x) / surrogate.width
+    scaled = np.abs(x) / surrogate.width  # all of them are even
     match surrogate:
         case Triangle():
             shape = np.maximum(1 - scaled, 0)
         case FastSigmoid():
             shape = (1 + scaled) ** -2
         case Sigmoid():
-            power = np.exp(-scaled)  # of -|x|, which cannot overflow; the shape is even
+            power = np.exp(-scaled)  # of a number that is not positive, so that it cannot overflow
             shape = 4 * power / (1 + power) ** 2
         case Arctan():
             shape = 1 / (1 + scaled**2)
@@ -60,4 +42,16 @@ def pseudo_derivative(surrogate: Surrogate, x: Floats) -> Floats:
             shape = np.exp(-0.5 * scaled**2)
         case Boxcar():
             shape = (scaled <= 1).astype(np.float64)
+        case Exponential():
+            shape = np.exp(-scaled)
+        case MultiGaussian():
+            shape = _multi_gaussian(surrogate, scaled) / _multi_gaussian(surrogate, np.zeros(1))
     return surrogate.dampening * shape
+
+
+def _multi_gaussian(surrogate: MultiGaussian, x: Floats) -> Floats:
+    """A Gaussian less two wide ones at 1 and -1, of `x` in units of the width (Yin et al. 2021), not normalised."""
+    lobes = sum(np.exp(-0.5 * ((x - centre) / surrogate.lobe_width) ** 2) for centre in (1, -1))
+    height = surrogate.lobe_height
+    shape: Floats = (1 + height) * np.exp(-0.5 * x**2) - height / surrogate.lobe_width * lobes
+    return shape

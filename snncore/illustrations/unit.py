@@ -23,6 +23,7 @@ class UnitParameters(Stimulus):
     w_input: WeightInput = 0.5
     w_leak: WeightLeak = 0.1
     threshold: Threshold = 1.0
+    non_negative: bool = Field(default=False, description="Whether the potential is cut off at 0 in every step.")
 
 
 class UnitTrace(Result):
@@ -41,7 +42,7 @@ class UnitTrace(Result):
 def compute(parameters: UnitParameters) -> UnitTrace:
     w_input, w_leak, threshold = parameters.w_input, parameters.w_leak, parameters.threshold
     current = parameters.values()
-    v, z = run_one(current, w_input, w_leak, threshold)
+    v, z = run_one(current, w_input, w_leak, threshold, non_negative=parameters.non_negative)
     return UnitTrace(
         input=current,
         v=v,
