@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from snncore import spec
-from snncore.datasets import digits, exponential, mnist, store_recall
+from snncore.datasets import digits, exponential, mnist, store_recall, uploaded
 from snncore.datasets.samples import Samples, Splits
 
 __all__ = ["Samples", "Splits", "load"]
@@ -20,3 +20,5 @@ def load(dataset: spec.Dataset, seed: int) -> Splits:
             return exponential.load(dataset, seed)
         case spec.StoreRecall():
             return store_recall.load(dataset, seed)
+        case spec.Uploaded():
+            return uploaded.load(dataset)

@@ -52,14 +52,17 @@ from snncore.spec.training import (
     Training,
     TruncatedBackward,
 )
+from snncore.spec.uploaded import DATASET_NAME, ArrayContents, Contents, Uploaded, uploaded_file
 
 __all__ = [
     "ALIF",
     "BPTT",
+    "DATASET_NAME",
     "LIF",
     "MNIST",
     "Adam",
     "Architecture",
+    "ArrayContents",
     "Backward",
     "Borders",
     "CheckpointedBackward",
@@ -67,6 +70,7 @@ __all__ = [
     "Connection",
     "ConstantDelay",
     "ConstantRate",
+    "Contents",
     "CosineDecay",
     "DaleSigns",
     "Dataset",
@@ -112,6 +116,7 @@ __all__ = [
     "TruncatedBackward",
     "UniformDelay",
     "UniformWeights",
+    "Uploaded",
     "WeightMatrix",
     "Weights",
     "deep_merge",
@@ -129,6 +134,7 @@ __all__ = [
     "rewired_matrices",
     "split_layer",
     "split_sizes",
+    "uploaded_file",
     "useful_threads",
     "warnings_about",
     "weight_matrices",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from snncore.spec.base import Fraction, Part, UnitCount
+from snncore.spec.uploaded import Uploaded, features_of, sizes_of
 
 
 class Digits(Part):
@@ -59,7 +60,7 @@ class StoreRecall(Part):
     fresh: bool = Field(default=True, description="Whether the training sequences are drawn anew for every epoch.")
 
 
-Dataset = Annotated[Digits | MNIST | ExponentialVectors | StoreRecall, Field(discriminator="kind")]
+Dataset = Annotated[Digits | MNIST | ExponentialVectors | StoreRecall | Uploaded, Field(discriminator="kind")]
 
 
 def n_features(dataset: Dataset) -> int:
@@ -73,6 +74,8 @@ def n_features(dataset: Dataset) -> int:
             return dataset.n_features
         case StoreRecall():
             return dataset.n_slots * (dataset.n_values + 2)
+        case Uploaded():
+            return features_of(dataset)
 
 
 def n_classes(dataset: Dataset) -> int | None:
@@ -82,6 +85,8 @@ def n_classes(dataset: Dataset) -> int | None:
             return None
         case StoreRecall():
             return dataset.n_values
+        case Uploaded():
+            return dataset.contents.n_classes
         case _:
             return 10
 
@@ -92,4 +97,6 @@ def split_sizes(dataset: Dataset) -> dict[str, int]:
         n_test = round(1_797 * dataset.test_fraction)
         n_validation = round(1_797 * dataset.validation_fraction)
         return {"train": 1_797 - n_test - n_validation, "validation": n_validation, "test": n_test}
+    if isinstance(dataset, Uploaded):
+        return sizes_of(dataset)
     return {"train": dataset.n_train, "validation": dataset.n_validation, "test": dataset.n_test}

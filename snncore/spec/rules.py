@@ -13,6 +13,7 @@ from snncore.spec.matrices import most_synapses, rewired_matrices, weight_matric
 from snncore.spec.neuron import ALIF, LIF, SHARED_IN_A_LAYER, Mixed
 from snncore.spec.task import Borders, Classification, KWinners, Recall, Softmax
 from snncore.spec.training import CheckpointedBackward, CosineDecay
+from snncore.spec.uploaded import Uploaded, broken_splits
 
 if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
@@ -75,6 +76,9 @@ def _dataset(spec: JobSpec) -> _Broken:
             )
         case StoreRecall() if spec.encoding.frames != dataset.n_slots:
             yield ("encoding", "frames"), f"must be dataset.n_slots = {dataset.n_slots}: a frame for each slot"
+        case Uploaded():
+            for field, msg in broken_splits(dataset):
+                yield ("dataset", field), msg
 
 
 def _task(spec: JobSpec) -> _Broken:
