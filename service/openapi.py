@@ -14,7 +14,17 @@ OPEN = frozenset({"/healthz", "/readyz"})
 """Paths that answer without a key."""
 WITHOUT_STORE = OPEN | {"/v1/presets", "/v1/presets/{name}", "/v1/schema/job", "/metrics"}
 
-UNTAGGED = frozenset({"/v1/jobs", "/v1/jobs/{job_id}/events", "/v1/jobs/{job_id}/logs", "/v1/sweeps", "/v1/workers"})
+UNTAGGED = frozenset(
+    {
+        "/v1/jobs",
+        "/v1/jobs/{job_id}/events",
+        "/v1/jobs/{job_id}/logs",
+        "/v1/sweeps",
+        "/v1/workers",
+        "/v1/datasets",
+        "/v1/datasets/{dataset}",
+    }
+)
 """GET answers under /v1 that are never final; all others carry an entity tag once they are."""
 IN_RANGES = ("/metrics/{name}", "/rasters/{raster_id}", "/checkpoints/{which}")
 

@@ -7,11 +7,11 @@ job locks the rows that have them first, and so does who removes one.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, BinaryIO, Literal, TypeAlias
 
 from sqlalchemy import delete, func, insert, select
@@ -24,8 +24,6 @@ from service.store.ids import new_id
 from service.store.tables import Dataset, DatasetChunk, Job, JobDataset
 from service.store.transitions import TERMINAL
 from service.store.types import utcnow
-
-logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 2**20
 CHUNKS_AT_ONCE = 8
@@ -99,8 +97,12 @@ def _fill(db: Database, dataset_id: str, file: BinaryIO) -> None:
             {"dataset_id": dataset_id, "position": position + offset, "data": piece}
             for offset, piece in enumerate(pieces)
         ]
-        db.write_with_retry(lambda session, rows=rows: session.execute(insert(DatasetChunk), rows), PATIENCE_S)
+        db.write_with_retry(partial(_append, rows=rows), PATIENCE_S)
         position += len(pieces)
+
+
+def _append(session: Session, rows: list[dict[str, Any]]) -> None:
+    session.execute(insert(DatasetChunk), rows)
 
 
 def _publish(db: Database, dataset_id: str, new: NewDataset) -> tuple[Dataset, Outcome]:

@@ -53,9 +53,7 @@ def create(
     Raises `JobNotFound` or `NeededJobEnded` if one of the `needed` jobs is not there or will not succeed, and
     `DatasetGone` if the uploaded file that it trains on is not stored.
     """
-    new = NewJob(
-        spec, name, labels, preset, sweep, api_key_id, warnings, needed, dataset_sha256=dataset_sha256
-    )
+    new = NewJob(spec, name, labels, preset, sweep, api_key_id, warnings, needed, dataset_sha256=dataset_sha256)
     return create_many(session, [new])[0]
 
 

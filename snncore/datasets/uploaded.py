@@ -25,14 +25,14 @@ from snncore.streams import stream
 ROWS_AT_ONCE_BYTES = 2**24
 
 
-def uploaded_file(sha256: str) -> Path:
+def place_of(sha256: str) -> Path:
     """Where the uploaded file with this sha256 has to be."""
     return cache_folder() / "uploads" / sha256
 
 
 def load(dataset: spec.Uploaded) -> Splits:
     """The splits of an uploaded dataset. Raises `DatasetUnavailable` when its file is not there, or cannot be read."""
-    file = uploaded_file(dataset.contents.sha256)
+    file = place_of(dataset.contents.sha256)
     if not file.is_file():
         raise DatasetUnavailable(
             f"the uploaded dataset {dataset.name!r} is not at {file}; run the job by the service, which puts it there"
@@ -125,5 +125,7 @@ def _mapped(archive: zipfile.ZipFile, name: str, folder: Path) -> NDArray[np.gen
 
 def _copy(source: NDArray[np.generic], rows: NDArray[np.int64], kind: np.dtype[np.generic], output: BinaryIO) -> None:
     at_once = max(1, ROWS_AT_ONCE_BYTES // max(1, source[:1].nbytes))
-    for first in range(0, len(rows), at_once):
-        output.write(source[rows[first : first + at_once]].astype(kind, order="C").tobytes())
+    output.writelines(
+        source[rows[first : first + at_once]].astype(kind, order="C").tobytes()
+        for first in range(0, len(rows), at_once)
+    )

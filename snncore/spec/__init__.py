@@ -52,7 +52,7 @@ from snncore.spec.training import (
     Training,
     TruncatedBackward,
 )
-from snncore.spec.uploaded import DATASET_NAME, ArrayContents, Contents, Uploaded, uploaded_file
+from snncore.spec.uploaded import DATASET_NAME, ArrayContents, Contents, Uploaded, uploaded_sha256
 
 __all__ = [
     "ALIF",
@@ -134,7 +134,7 @@ __all__ = [
     "rewired_matrices",
     "split_layer",
     "split_sizes",
-    "uploaded_file",
+    "uploaded_sha256",
     "useful_threads",
     "warnings_about",
     "weight_matrices",

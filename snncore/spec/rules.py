@@ -13,7 +13,7 @@ from snncore.spec.matrices import most_synapses, rewired_matrices, weight_matric
 from snncore.spec.neuron import ALIF, LIF, SHARED_IN_A_LAYER, Mixed
 from snncore.spec.task import Borders, Classification, KWinners, Recall, Softmax
 from snncore.spec.training import CheckpointedBackward, CosineDecay
-from snncore.spec.uploaded import Uploaded, broken_splits
+from snncore.spec.uploaded import Uploaded, broken_splits, unshown_as_rates
 
 if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
@@ -303,6 +303,8 @@ def warnings_about(spec: JobSpec) -> list[str]:
             f"{1000 / (encoding.max_rate_hz * encoding.dt_ms):.2g} already spikes at every step; "
             "larger ones look the same"
         )
+    if isinstance(encoding, Poisson) and isinstance(spec.dataset, Uploaded):
+        warnings.extend(f"dataset: {what}" for what in unshown_as_rates(spec.dataset))
     if training.gradient_clip_norm is None and encoding.n_steps > 1_000:
         warnings.append(
             f"training: {encoding.n_steps} time steps without gradient_clip_norm; "

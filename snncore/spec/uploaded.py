@@ -97,7 +97,10 @@ def broken_splits(dataset: Uploaded) -> Iterator[tuple[str, str]]:
     """Fields of an uploaded dataset that leave a split without what it should hold, and why."""
     contents, left = dataset.contents, left_for_training(dataset)
     if contents.n_test and dataset.test_fraction is not None:
-        yield "test_fraction", f"{dataset.name!r} was uploaded with a test set of {contents.n_test} samples; leave it out"
+        yield (
+            "test_fraction",
+            f"{dataset.name!r} was uploaded with a test set of {contents.n_test} samples; leave it out",
+        )
     elif left["train"] < 1 or left["test"] < 1:
         field = "validation_fraction" if contents.n_test else "test_fraction"
         yield (
@@ -109,6 +112,21 @@ def broken_splits(dataset: Uploaded) -> Iterator[tuple[str, str]]:
         yield "n_train", f"only {left['train']} samples are left for training"
 
 
-def uploaded_file(dataset: object) -> str | None:
+def unshown_as_rates(dataset: Uploaded) -> Iterator[str]:
+    """What about the numbers of a dataset no firing rate can show."""
+    contents = dataset.contents
+    if contents.low < 0:
+        yield (
+            f"{dataset.name!r} goes from {contents.low:g} to {contents.high:g}, and what lies below 0 makes no spikes; "
+            "scale the samples to 0 to 1, or take the encoding 'direct'"
+        )
+    elif contents.high > 10:
+        yield (
+            f"{dataset.name!r} goes up to {contents.high:g}, and max_rate_hz is the rate of 1; scale the samples to 0 "
+            "to 1"
+        )
+
+
+def uploaded_sha256(dataset: object) -> str | None:
     """The sha256 of the file that a dataset is made of, if it was uploaded."""
     return dataset.contents.sha256 if isinstance(dataset, Uploaded) else None
