@@ -20,9 +20,9 @@ import torch
 from snncore import train
 from snncore.encoders import encode
 from snncore.events import Progress
-from snncore.networks import Network
+from snncore.networks import make_network
 from snncore.presets import get_preset
-from snncore.spec import JobSpec, deep_merge, n_features, parse_job_spec
+from snncore.spec import JobSpec, deep_merge, image_shape, n_features, parse_job_spec
 from snncore.streams import stream
 from snncore.tasks import make_task
 from snncore.training.optimiser import make_adam
@@ -47,12 +47,12 @@ def job_of(preset: str, changes: dict[str, Any], engine: str) -> JobSpec:
 
 def bare_steps(job: JobSpec) -> Iterator[float]:
     """Seconds of one optimiser update after another, on one batch that is encoded beforehand."""
-    network, task = Network(job, torch.device("cpu")), make_task(job)
+    network, task = make_network(job, torch.device("cpu")), make_task(job)
     optimiser = make_adam(network, job.training.optimiser)
     draw = torch.Generator().manual_seed(0)
     x = torch.rand(job.training.batch_size, n_features(job.dataset), generator=draw)
     y = torch.randint(0, 10, (len(x),), generator=draw)
-    inputs = encode(job.encoding, x, stream(0, "bench"))
+    inputs = encode(job.encoding, x, stream(0, "bench"), image_shape(job.dataset))
     while True:
         began = time.perf_counter()
         optimiser.zero_grad(set_to_none=True)

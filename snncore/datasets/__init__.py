@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from snncore import spec
-from snncore.datasets import digits, exponential, mnist, store_recall, uploaded
+from snncore.datasets import (
+    digits,
+    exponential,
+    fashion_mnist,
+    flowers102,
+    image_folder,
+    mnist,
+    store_recall,
+    uploaded,
+)
 from snncore.datasets.samples import Samples, Splits
 
 __all__ = ["Samples", "Splits", "load"]
@@ -16,6 +25,12 @@ def load(dataset: spec.Dataset, seed: int) -> Splits:
             return digits.load(dataset)
         case spec.MNIST():
             return mnist.load(dataset)
+        case spec.FashionMNIST():
+            return fashion_mnist.load(dataset)
+        case spec.ImageFolder():
+            return image_folder.load(dataset)
+        case spec.Flowers102():
+            return flowers102.load(dataset)
         case spec.ExponentialVectors():
             return exponential.load(dataset, seed)
         case spec.StoreRecall():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from snncore.spec.architecture import EmbeddedNetwork, Recurrent, SpikeCountReadout
-from snncore.spec.encoding import Poisson
+from snncore.spec.architecture import EmbeddedNetwork, Recurrent
 from snncore.spec.errors import Location, Problem, SpecError
 from snncore.spec.estimate import n_inputs
 from snncore.spec.job import JobSpec
+from snncore.spec.readout import SpikeCountReadout
 
 
 def embeddable(job: JobSpec) -> EmbeddedNetwork:
@@ -28,8 +28,11 @@ def embeddable(job: JobSpec) -> EmbeddedNetwork:
                 "only a network whose outputs are spiking neurons of the recurrent population can be embedded: "
                 "readout 'spike_count' with recurrent = true",
             )
-    if not isinstance(job.encoding, Poisson):
-        wrong(("encoding", "kind"), "only a network that was trained on spikes can be embedded: encoding 'poisson'")
+    if not job.encoding.makes_spikes:
+        wrong(
+            ("encoding", "kind"),
+            "only a network that was trained on spikes can be embedded: encoding 'poisson', or another that makes them",
+        )
     if problems:
         raise SpecError(problems)
     assert isinstance(architecture, Recurrent)
@@ -39,7 +42,7 @@ def embeddable(job: JobSpec) -> EmbeddedNetwork:
         n_hidden=architecture.n_hidden,
         n_outputs=job.n_outputs,
         group_size=architecture.readout.group_size,
-        neuron=job.neuron,
+        neuron=job.population,
         input=architecture.input,
         recurrence=architecture.recurrence,
         dt_ms=job.encoding.dt_ms,

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 from typing import TYPE_CHECKING
 
-from snncore.spec.architecture import ConstantDelay, LeakyReadout, Recurrent, SpikeCountReadout, UniformDelay
-from snncore.spec.dataset import MNIST, Digits, StoreRecall, n_classes, n_features, split_sizes
-from snncore.spec.encoding import Poisson
+from snncore.spec.architecture import Recurrent
+from snncore.spec.dataset import (
+    MNIST,
+    Digits,
+    FashionMNIST,
+    Flowers102,
+    ImageFiles,
+    ImageFolder,
+    StoreRecall,
+    image_shape,
+    n_classes,
+    n_features,
+    split_sizes,
+)
+from snncore.spec.encoding import Delta, Poisson, ThresholdCrossing
 from snncore.spec.errors import Location, Problem
+from snncore.spec.estimate import layer_shapes
 from snncore.spec.matrices import most_synapses, rewired_matrices, weight_matrices
-from snncore.spec.neuron import ALIF, LIF, SHARED_IN_A_LAYER, Mixed
-from snncore.spec.task import Borders, Classification, KWinners, Recall, Softmax
-from snncore.spec.training import CheckpointedBackward, CosineDecay
+from snncore.spec.neuron import ALIF, LIF, SHARED_IN_A_LAYER, LIFUnit, Mixed, Neuron, Range
+from snncore.spec.readout import LeakyReadout, SpikeCountReadout
+from snncore.spec.sequential import LSTM, Dense, Sequential, Spiking
+from snncore.spec.synapses import ConstantDelay, Delay, UniformDelay
+from snncore.spec.task import Borders, Classification, KWinners, Recall, Softmax, has_class_probabilities
+from snncore.spec.training import CheckpointedBackward, CosineDecay, PlateauDecay
 from snncore.spec.uploaded import Uploaded, broken_splits, unshown_as_rates
 
 if TYPE_CHECKING:
@@ -25,7 +42,20 @@ def broken_rules(spec: JobSpec) -> list[Problem]:
     """Everything about `spec` that cannot work, at once."""
     return [
         Problem(loc, msg, "inconsistent")
-        for rule in (_time_axis, _dataset, _task, _neuron, _delays, _readout, _embedded, _training, _rewiring, _engine)
+        for rule in (
+            _time_axis,
+            _scan,
+            _changes,
+            _dataset,
+            _task,
+            _neurons,
+            _delays,
+            _readout,
+            _embedded,
+            _training,
+            _rewiring,
+            _engine,
+        )
         for loc, msg in rule(spec)
     ]
 
@@ -51,11 +81,37 @@ def _time_axis(spec: JobSpec) -> _Broken:
             f"each frame must be shown for a whole number of time steps, and {encoding.n_steps} steps make no "
             f"{encoding.frames} equal frames",
         )
-    if n_features(spec.dataset) % encoding.frames:
+    if encoding.scan is None and n_features(spec.dataset) % encoding.frames:
         yield (
             ("encoding", "frames"),
             f"the {n_features(spec.dataset)} features of the dataset {spec.dataset.kind!r} make no {encoding.frames} "
             "equal frames",
+        )
+
+
+def _scan(spec: JobSpec) -> _Broken:
+    encoding, kind = spec.encoding, spec.dataset.kind
+    if encoding.scan is None:
+        return
+    shape = image_shape(spec.dataset)
+    if shape is None:
+        yield ("encoding", "scan"), f"the dataset {kind!r} has no images; leave it out, or take a dataset that has"
+        return
+    height, width, _ = shape
+    wanted, side = (width, "width") if encoding.scan == "columns" else (height, "height")
+    if encoding.frames != wanted:
+        yield (
+            ("encoding", "frames"),
+            f"must be {wanted} with scan {encoding.scan!r}: the {side} of the images of the dataset {kind!r}",
+        )
+
+
+def _changes(spec: JobSpec) -> _Broken:
+    encoding = spec.encoding
+    if isinstance(encoding, Delta) and encoding.before_first == "same" and encoding.frames == 1:
+        yield (
+            ("encoding", "frames"),
+            "must be 2 at least where the first frame is compared with itself: in a single frame nothing changes",
         )
 
 
@@ -69,16 +125,37 @@ def _dataset(spec: JobSpec) -> _Broken:
                 "leaves an empty split: test_fraction + validation_fraction must stay below 1, "
                 "and each split that is asked for must hold a sample",
             )
-        case MNIST() if dataset.n_train + dataset.n_validation > 60_000:
+        case MNIST() | FashionMNIST() if dataset.n_train + dataset.n_validation > 60_000:
             yield (
                 ("dataset", "n_validation"),
                 "n_train + n_validation must not exceed the 60,000 training images",
             )
+        case ImageFiles():
+            yield from _images(dataset)
         case StoreRecall() if spec.encoding.frames != dataset.n_slots:
             yield ("encoding", "frames"), f"must be dataset.n_slots = {dataset.n_slots}: a frame for each slot"
         case Uploaded():
             for field, msg in broken_splits(dataset):
                 yield ("dataset", field), msg
+
+
+def _images(dataset: ImageFolder | Flowers102) -> _Broken:
+    for split, size in split_sizes(dataset).items():
+        if size % dataset.n_classes:
+            yield (
+                ("dataset", f"n_{split}"),
+                f"must be a multiple of n_classes = {dataset.n_classes}, so that each class has as many images",
+            )
+    if dataset.height % dataset.pooling or dataset.width % dataset.pooling:
+        yield (
+            ("dataset", "pooling"),
+            f"must divide both height = {dataset.height} and width = {dataset.width}",
+        )
+    if isinstance(dataset, ImageFolder) and dataset.classes is not None:
+        if len(dataset.classes) != dataset.n_classes:
+            yield ("dataset", "classes"), f"names {len(dataset.classes)} classes, and n_classes is {dataset.n_classes}"
+        if len(set(dataset.classes)) < len(dataset.classes):
+            yield ("dataset", "classes"), "names a class twice"
 
 
 def _task(spec: JobSpec) -> _Broken:
@@ -104,7 +181,7 @@ def _task(spec: JobSpec) -> _Broken:
             f"{wanted} an output for each frame: readout 'spike_count' with by_frame, or 'leaky' with 'mean_by_frame'",
         )
     if isinstance(task, Classification | Recall):
-        if task.loss in ("rate_mse", "borders") and isinstance(spec.architecture.readout, LeakyReadout):
+        if task.loss in ("rate_mse", "borders") and not isinstance(spec.architecture.readout, SpikeCountReadout):
             yield ("task", "loss"), f"{task.loss!r} compares firing rates; take the readout 'spike_count'"
         if task.loss != "rate_mse" and task.rate_scale_hz != Classification(kind="classification").rate_scale_hz:
             yield ("task", "rate_scale_hz"), "has an effect with the loss 'rate_mse' only"
@@ -127,7 +204,7 @@ def _task(spec: JobSpec) -> _Broken:
                     ("task", "n_outputs"),
                     f"must be the number of features, and the dataset {spec.dataset.kind!r} has {features}",
                 )
-            if isinstance(spec.architecture.readout, LeakyReadout):
+            if not isinstance(spec.architecture.readout, SpikeCountReadout):
                 yield (
                     ("architecture", "readout", "kind"),
                     "the task 'k_winners' compares firing rates; take the readout 'spike_count'",
@@ -140,19 +217,70 @@ def _task(spec: JobSpec) -> _Broken:
                     f"{task.n_outputs} outputs of the mapping {task.mapping!r} need {needed} features, "
                     f"the dataset {spec.dataset.kind!r} has {features}",
                 )
-            if isinstance(spec.architecture.readout, LeakyReadout):
+            if not isinstance(spec.architecture.readout, SpikeCountReadout):
                 yield (
                     ("architecture", "readout", "kind"),
                     "the softmax task compares firing rates; take the readout 'spike_count'",
                 )
 
 
-def _neuron(spec: JobSpec) -> _Broken:
-    neuron = spec.neuron
+def _neurons(spec: JobSpec) -> _Broken:
+    own: list[tuple[Location, Neuron]] = []
+    shared = True
+    if isinstance(spec.architecture, Sequential):
+        layers = [(i, layer) for i, layer in enumerate(spec.architecture.layers) if isinstance(layer, Spiking)]
+        own = [(("architecture", "layers", i, "neuron"), layer.neuron) for i, layer in layers if layer.neuron]
+        counted = isinstance(spec.architecture.readout, SpikeCountReadout)
+        shared = counted or len(own) < len(layers)
+    if shared and spec.neuron is None:
+        yield ("neuron",), "is missing: the neurons of spiking layers that have none of their own are of this kind"
+    elif spec.neuron is not None and not shared:
+        yield ("neuron",), "has no effect: every spiking layer has a neuron of its own, or there is none; leave it out"
+    for loc, neuron in [(("neuron",), spec.neuron), *own]:
+        if isinstance(neuron, LIFUnit):
+            yield from _unit(spec, loc, neuron)
+        elif neuron is not None:
+            yield from _members(loc, neuron)
+
+
+def _unit(spec: JobSpec, loc: Location, unit: LIFUnit) -> _Broken:
+    for name, lowest, highest in (("w_input", -inf, inf), ("w_leak", 0.0, 1.0)):
+        value = getattr(unit, name)
+        low, high = (value.low, value.high) if isinstance(value, Range) else (value, value)
+        if low > high:
+            yield (*loc, name, "high"), f"must not be below low = {low:g}"
+        if low < lowest or high > highest:
+            yield (*loc, name), f"must lie between {lowest:g} and {highest:g}: it is the share that leaks in a step"
+        if name == "w_input" and low == high == 0:
+            yield (*loc, name), "must not be 0: no input would reach the unit, and no gradient its weight"
+    if unit.sharing == "channel" and image_shape(spec.dataset) is None:
+        yield (*loc, "sharing"), f"'channel' needs a dataset of images, and {spec.dataset.kind!r} is none"
+    elif unit.sharing == "channel" and not _sees_the_image(spec):
+        yield (
+            (*loc, "sharing"),
+            "'channel' needs an architecture 'sequential' with no dense layer or LSTM before the unit: mixed channels "
+            "are none",
+        )
+
+
+def _sees_the_image(spec: JobSpec) -> bool:
+    """Whether the spiking layers that share the weights of a channel come before everything that mixes channels."""
+    if not isinstance(spec.architecture, Sequential) or isinstance(spec.architecture.readout, SpikeCountReadout):
+        return False
+    mixed = False
+    for layer in spec.architecture.layers:
+        neuron = (layer.neuron or spec.neuron) if isinstance(layer, Spiking) else None
+        if mixed and isinstance(neuron, LIFUnit) and neuron.sharing == "channel":
+            return False
+        mixed = mixed or isinstance(layer, Dense | LSTM)
+    return True
+
+
+def _members(loc: Location, neuron: LIF | ALIF | Mixed) -> _Broken:
     if not isinstance(neuron, Mixed):
-        members: list[tuple[Location, LIF | ALIF]] = [(("neuron",), neuron)]
+        members: list[tuple[Location, LIF | ALIF]] = [(loc, neuron)]
     else:
-        members = [(("neuron", "populations", i, "neuron"), p.neuron) for i, p in enumerate(neuron.populations)]
+        members = [((*loc, "populations", i, "neuron"), p.neuron) for i, p in enumerate(neuron.populations)]
         first = members[0][1]
         for loc, member in members[1:]:
             for field in SHARED_IN_A_LAYER:
@@ -171,14 +299,15 @@ def _delays(spec: JobSpec) -> _Broken:
     if isinstance(architecture, Recurrent):
         delays["architecture", "input", "delay"] = architecture.input.delay
         delays["architecture", "recurrence", "delay"] = architecture.recurrence.delay
-        if architecture.recurrence.delay.shortest < 1:
-            field = "steps" if isinstance(architecture.recurrence.delay, ConstantDelay) else "low"
-            yield (
-                ("architecture", "recurrence", "delay", field),
-                "a recurrent delay is at least 1 step: a spike cannot arrive in the step that it is fired in",
-            )
+        yield from _recurrent_delay(("architecture", "recurrence", "delay"), architecture.recurrence.delay)
         if architecture.embedded is not None:
             delays["architecture", "embedded", "connection", "delay"] = architecture.embedded.connection.delay
+    elif isinstance(architecture, Sequential):
+        for i, layer in enumerate(architecture.layers):
+            if isinstance(layer, Spiking) and layer.recurrence is not None:
+                place: Location = ("architecture", "layers", i, "recurrence", "delay")
+                delays[place] = layer.recurrence.delay
+                yield from _recurrent_delay(place, layer.recurrence.delay)
     else:
         delays["architecture", "connection", "delay"] = architecture.connection.delay
     for loc, delay in delays.items():
@@ -187,6 +316,14 @@ def _delays(spec: JobSpec) -> _Broken:
         if 1 <= spec.encoding.n_steps <= delay.longest:
             field = "steps" if isinstance(delay, ConstantDelay) else "high"
             yield (*loc, field), f"must be shorter than the presentation, {spec.encoding.n_steps} steps"
+
+
+def _recurrent_delay(loc: Location, delay: Delay) -> _Broken:
+    if delay.shortest < 1:
+        yield (
+            (*loc, "steps" if isinstance(delay, ConstantDelay) else "low"),
+            "a recurrent delay is at least 1 step: a spike cannot arrive in the step that it is fired in",
+        )
 
 
 def _readout(spec: JobSpec) -> _Broken:
@@ -242,11 +379,28 @@ def _training(spec: JobSpec) -> _Broken:
     sizes, training = split_sizes(spec.dataset), spec.training
     if 1 <= sizes["train"] < training.batch_size:
         yield ("training", "batch_size"), f"must not exceed the {sizes['train']} training samples"
-    if training.final_weights == "best" and sizes["validation"] == 0:
+    if training.seed_protocol and sizes["validation"] > 0:
+        yield (
+            ("training", "seed_protocol"),
+            "puts the test split in the place of the validation split; give the dataset no validation samples",
+        )
+    unvalidated = sizes["validation"] == 0 and not training.seed_protocol
+    if training.final_weights == "best" and unvalidated:
         yield (
             ("training", "final_weights"),
             "the best weights are chosen on a validation split, and the dataset has none; give it one or take 'last'",
         )
+    if training.early_stopping is not None and unvalidated:
+        yield ("training", "early_stopping"), "watches a validation split, and the dataset has none; give it one"
+    if isinstance(training.schedule, PlateauDecay) and training.schedule.split == "validation" and unvalidated:
+        yield ("training", "schedule", "split"), "must be 'train': the dataset has no validation split"
+    if training.selection == "true_label_probability" and not has_class_probabilities(spec.task):
+        yield (
+            ("training", "selection"),
+            "needs a task that names classes, with the loss 'cross_entropy', 'mse' or 'straight_through'",
+        )
+    if training.rate_regulariser is not None and not any(shape.neuron for shape in layer_shapes(spec)):
+        yield ("training", "rate_regulariser"), "has no effect: no layer of the architecture is 'spiking'"
     if isinstance(training.schedule, CosineDecay) and training.schedule.warmup_steps >= spec.n_training_steps:
         yield (
             ("training", "schedule", "warmup_steps"),
@@ -297,6 +451,11 @@ def warnings_about(spec: JobSpec) -> list[str]:
     """What is allowed and rarely meant."""
     warnings = []
     encoding, training = spec.encoding, spec.training
+    if training.seed_protocol:
+        warnings.append(
+            "training: with seed_protocol the weights are chosen on the test split, and what is reported of it is "
+            "optimistic"
+        )
     if isinstance(encoding, Poisson) and encoding.max_rate_hz * encoding.dt_ms > 1000:
         warnings.append(
             f"encoding: at max_rate_hz = {encoding.max_rate_hz:g} a feature of "
@@ -305,6 +464,11 @@ def warnings_about(spec: JobSpec) -> list[str]:
         )
     if isinstance(encoding, Poisson) and isinstance(spec.dataset, Uploaded):
         warnings.extend(f"dataset: {what}" for what in unshown_as_rates(spec.dataset))
+    if isinstance(encoding, ThresholdCrossing | Delta) and encoding.frames == 1:
+        warnings.append(
+            f"encoding: {encoding.kind!r} shows how features change from frame to frame, and with frames = 1 all "
+            "spikes come at the first step; cut the samples into frames, or scan the images"
+        )
     if training.gradient_clip_norm is None and encoding.n_steps > 1_000:
         warnings.append(
             f"training: {encoding.n_steps} time steps without gradient_clip_norm; "

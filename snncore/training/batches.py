@@ -33,10 +33,12 @@ def prepare(
     job: spec.JobSpec, samples: Samples, purpose: str, *where: int, dtype: torch.dtype, device: torch.device
 ) -> Batch:
     """Samples as tensors, encoded with the stream that is named by purpose and counters."""
-    x = torch.from_numpy(np.ascontiguousarray(samples.x)).to(device=device, dtype=dtype)
+    # Torch wants an array that it may write to, which a part of a file that is mapped for reading is not.
+    x = torch.from_numpy(np.require(samples.x, requirements=["C", "W"])).to(device=device, dtype=dtype)
     x = x if samples.scale == 1 else x * samples.scale
     y = None if samples.y is None else torch.from_numpy(samples.y).to(device)
-    return Batch(x, y, encode(job.encoding, x, stream(job.seed, f"encode/{purpose}", *where)))
+    draw = stream(job.seed, f"encode/{purpose}", *where)
+    return Batch(x, y, encode(job.encoding, x, draw, spec.image_shape(job.dataset)))
 
 
 @contextmanager

@@ -58,7 +58,8 @@ def test_locations_name_the_keys_that_the_writer_sees() -> None:
         "neuron.populations.1.neuron.n_refractory",
     }
     assert locations(tiny_job(neuron={"kind": "lif", "surrogate": {"kind": "step"}})) == {"neuron.surrogate.kind"}
-    assert locations({}) == {"task", "dataset", "encoding", "architecture", "neuron", "training"}
+    assert locations({}) == {"task", "dataset", "encoding", "architecture", "training"}
+    assert locations({**tiny_job(), "neuron": None}) == {"neuron"}
     assert locations(tiny_job(nonsense={"a": 1})) == {"nonsense"}
 
 
@@ -83,6 +84,7 @@ def k_winners(n: int, k: int) -> dict[str, Any]:
         ({"encoding": {"duration_ms": 1e6}}, "encoding.duration_ms"),
         ({"dataset": {"test_fraction": 0.6, "validation_fraction": 0.5}}, "dataset.test_fraction"),
         ({"dataset": {"kind": "mnist", "n_train": 60_000}}, "dataset.n_validation"),
+        ({"dataset": {"kind": "fashion_mnist", "n_train": 60_000}}, "dataset.n_validation"),
         ({"dataset": {"kind": "exponential", "n_features": 3}}, "task.kind"),
         ({"task": {"kind": "softmax", "n_outputs": 64}}, "architecture.readout.kind"),
         ({"neuron": {"v_reset": -0.5}}, "neuron.v_reset"),
