@@ -12,6 +12,7 @@ from snncore.datasets import (
     mnist,
     recordings,
     store_recall,
+    uploaded,
 )
 from snncore.datasets.events import EventSamples
 from snncore.datasets.samples import AnySamples, Samples, Splits
@@ -38,3 +39,5 @@ def load(dataset: spec.Dataset, seed: int) -> Splits:
             return store_recall.load(dataset, seed)
         case spec.EventRecordings():
             return recordings.load(dataset)
+        case spec.Uploaded():
+            return uploaded.load(dataset)

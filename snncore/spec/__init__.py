@@ -87,10 +87,12 @@ from snncore.spec.training import (
     Training,
     TruncatedBackward,
 )
+from snncore.spec.uploaded import DATASET_NAME, ArrayContents, Contents, Uploaded, uploaded_sha256
 
 __all__ = [
     "ALIF",
     "BPTT",
+    "DATASET_NAME",
     "LIF",
     "LSTM",
     "MNIST",
@@ -99,6 +101,7 @@ __all__ = [
     "AccumulatorReadout",
     "Adam",
     "Architecture",
+    "ArrayContents",
     "Backward",
     "Borders",
     "CheckpointedBackward",
@@ -106,6 +109,7 @@ __all__ = [
     "Connection",
     "ConstantDelay",
     "ConstantRate",
+    "Contents",
     "CosineDecay",
     "DVSGesture",
     "DaleSigns",
@@ -174,6 +178,7 @@ __all__ = [
     "TruncatedBackward",
     "UniformDelay",
     "UniformWeights",
+    "Uploaded",
     "WeightMatrix",
     "Weights",
     "deep_merge",
@@ -198,6 +203,7 @@ __all__ = [
     "rewired_matrices",
     "split_layer",
     "split_sizes",
+    "uploaded_sha256",
     "useful_threads",
     "warnings_about",
     "weight_matrices",

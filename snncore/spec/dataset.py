@@ -10,6 +10,7 @@ from pydantic import Field
 from snncore.spec.base import Fraction, Part, UnitCount
 from snncore.spec.images import Flowers102, ImageFiles, ImageFolder
 from snncore.spec.recordings import NMNIST, SHD, DVSGesture, EventRecordings
+from snncore.spec.uploaded import Uploaded, features_of, image_shape_of, sizes_of
 
 
 class Digits(Part):
@@ -83,7 +84,8 @@ Dataset = Annotated[
     | StoreRecall
     | NMNIST
     | SHD
-    | DVSGesture,
+    | DVSGesture
+    | Uploaded,
     Field(discriminator="kind"),
 ]
 
@@ -97,6 +99,8 @@ def image_shape(dataset: Dataset) -> tuple[int, int, int] | None:
             return 28 // dataset.pooling, 28 // dataset.pooling, 1
         case ImageFiles():
             return dataset.height // dataset.pooling, dataset.width // dataset.pooling, dataset.channels
+        case Uploaded():
+            return image_shape_of(dataset)
         case _:
             return None
 
@@ -110,6 +114,8 @@ def n_features(dataset: Dataset) -> int:
             return dataset.n_slots * (dataset.n_values + 2)
         case EventRecordings():
             return prod(dataset.addresses)
+        case Uploaded():
+            return features_of(dataset)
         case _:
             return prod(image_shape(dataset) or ())
 
@@ -120,8 +126,9 @@ def holds_events(dataset: Dataset) -> bool:
 
 
 def held_in_memory(dataset: Dataset) -> bool:
-    """Whether all samples are in memory at once; of image files and recordings only the batch that is asked for."""
-    return not isinstance(dataset, ImageFiles | EventRecordings)
+    """Whether all samples are in memory at once; of image files, recordings and uploads only the batch that is asked
+    for."""
+    return not isinstance(dataset, ImageFiles | EventRecordings | Uploaded)
 
 
 def n_classes(dataset: Dataset) -> int | None:
@@ -131,6 +138,8 @@ def n_classes(dataset: Dataset) -> int | None:
             return None
         case StoreRecall():
             return dataset.n_values
+        case Uploaded():
+            return dataset.contents.n_classes
         case ImageFiles():
             return dataset.n_classes
         case SHD():
@@ -147,4 +156,6 @@ def split_sizes(dataset: Dataset) -> dict[str, int]:
         n_test = round(1_797 * dataset.test_fraction)
         n_validation = round(1_797 * dataset.validation_fraction)
         return {"train": 1_797 - n_test - n_validation, "validation": n_validation, "test": n_test}
+    if isinstance(dataset, Uploaded):
+        return sizes_of(dataset)
     return {"train": dataset.n_train, "validation": dataset.n_validation, "test": dataset.n_test}

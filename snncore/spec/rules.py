@@ -30,6 +30,7 @@ from snncore.spec.sequential import LSTM, Dense, Sequential, Spiking
 from snncore.spec.synapses import ConstantDelay, Delay, UniformDelay
 from snncore.spec.task import Borders, Classification, KWinners, Recall, Softmax, has_class_probabilities
 from snncore.spec.training import CheckpointedBackward, CosineDecay, PlateauDecay
+from snncore.spec.uploaded import Uploaded, broken_splits, unshown_as_rates
 
 if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
@@ -158,6 +159,9 @@ def _dataset(spec: JobSpec) -> _Broken:
             )
         case StoreRecall() if spec.encoding.frames != dataset.n_slots:
             yield ("encoding", "frames"), f"must be dataset.n_slots = {dataset.n_slots}: a frame for each slot"
+        case Uploaded():
+            for field, msg in broken_splits(dataset):
+                yield ("dataset", field), msg
 
 
 def _images(dataset: ImageFolder | Flowers102) -> _Broken:
@@ -528,6 +532,8 @@ def warnings_about(spec: JobSpec) -> list[str]:
             f"{1000 / (encoding.max_rate_hz * encoding.dt_ms):.2g} already spikes at every step; "
             "larger ones look the same"
         )
+    if isinstance(encoding, Poisson) and isinstance(spec.dataset, Uploaded):
+        warnings.extend(f"dataset: {what}" for what in unshown_as_rates(spec.dataset))
     if isinstance(encoding, ThresholdCrossing | Delta) and encoding.frames == 1:
         warnings.append(
             f"encoding: {encoding.kind!r} shows how features change from frame to frame, and with frames = 1 all "
