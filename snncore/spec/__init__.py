@@ -48,7 +48,7 @@ from snncore.spec.readout import AccumulatorReadout, EveryStepReadout, LeakyRead
 from snncore.spec.recording import Recording, RecordNothing, RecordSpikes
 from snncore.spec.recordings import NMNIST, SHD, DVSGesture, EventRecordings
 from snncore.spec.rewiring import DaleSigns, DeepR, RandomSigns, Signs
-from snncore.spec.rules import warnings_about
+from snncore.spec.rules.warnings import warnings_about
 from snncore.spec.sequential import (
     LSTM,
     Dense,
