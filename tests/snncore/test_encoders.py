@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from snncore import train
@@ -291,3 +295,13 @@ def test_the_images_of_a_dataset_have_as_many_features_as_they_say() -> None:
         assert math.prod(shape) == n_features(job.dataset)
     digits = load(tiny_spec().dataset, 0).train
     assert digits.x.shape[1] == 64
+
+
+def test_the_examples_of_the_page_are_specs() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "encodings.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        assert parse_job_spec({**tiny_job(), **yaml.safe_load(example)})
+    kinds = {kind["properties"]["kind"]["const"] for kind in TypeAdapter(Encoding).json_schema()["$defs"].values()}
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == {"kind"} | kinds
