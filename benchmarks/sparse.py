@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from snncore.engines.cpu import listed
-from snncore.networks import Network
+from snncore.networks import make_network
 from snncore.spec import JobSpec, parse_job_spec
 from snncore.spikes import SpikeTrain
 from snncore.training.optimiser import make_adam
@@ -73,7 +73,7 @@ def job_of(n: int, delay: dict[str, Any], connectivity: float, gain: float) -> J
 
 def steps(job: JobSpec, lists: bool) -> Iterator[tuple[float, float]]:
     """Processor seconds of one update after another, and the share of neurons that fire in a time step."""
-    network = Network(job, torch.device("cpu"))
+    network = make_network(job, torch.device("cpu"))
     optimiser = make_adam(network, job.training.optimiser)
     n_steps, batch = job.encoding.n_steps, job.training.batch_size
     draw = torch.Generator().manual_seed(0)

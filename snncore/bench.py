@@ -20,7 +20,7 @@ import torch
 from snncore import train
 from snncore.encoders import encode
 from snncore.events import Progress
-from snncore.networks import Network
+from snncore.networks import make_network
 from snncore.presets import get_preset
 from snncore.spec import JobSpec, deep_merge, image_shape, n_features, parse_job_spec
 from snncore.streams import stream
@@ -47,7 +47,7 @@ def job_of(preset: str, changes: dict[str, Any], engine: str) -> JobSpec:
 
 def bare_steps(job: JobSpec) -> Iterator[float]:
     """Seconds of one optimiser update after another, on one batch that is encoded beforehand."""
-    network, task = Network(job, torch.device("cpu")), make_task(job)
+    network, task = make_network(job, torch.device("cpu")), make_task(job)
     optimiser = make_adam(network, job.training.optimiser)
     draw = torch.Generator().manual_seed(0)
     x = torch.rand(job.training.batch_size, n_features(job.dataset), generator=draw)

@@ -30,7 +30,7 @@ def encode(
     frames = in_frames(encoding, x, image_shape)
     match encoding:
         case spec.Direct():
-            current = encoding.gain * frames
+            current = encoding.gain * (frames - encoding.offset)
             if encoding.frames == 1:
                 return current.expand(encoding.n_steps, -1, -1)  # a view of one step, repeated
             return current.repeat_interleave(encoding.steps_a_frame, 0)

@@ -68,10 +68,10 @@ class Raster:
     dt_ms: float
     spikes: NDArray[np.bool_]
     reading: dict[str, Any] | None = None
-    """With the last layer of a sample: what was read of its spikes, by window of time: `windows_ms` `[S][2]`, `outputs`
-    and `targets` `[S][K]` in `unit`, `borders_hz` between low and high outputs (or None), `labels` and `predictions`
-    `[S]` (label None: nothing was asked), and `input` `[T]`, the input over time where it is a single current (or
-    None)."""
+    """With the last layer of a sample: what was read of it, by window of time: `windows_ms` `[S][2]`, `outputs` and
+    `targets` `[S][K]` in `unit`, `borders_hz` between low and high outputs (or None), `labels` and `predictions` `[S]`,
+    or one for the whole sample (label None: nothing was asked), and `input` `[T]`, the input over time where it is a
+    single current (or None)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,77 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from snncore import spec
-from snncore.engines import Backward, Checkpointed, Full, Input, Layer, Truncated, choose_engine
+from snncore.engines import Input, choose_engine
 from snncore.errors import NetworkUnavailable
-from snncore.neurons import neuron_parameters
-from snncore.readouts import Reading, group_counts, readout_kernel, windows
+from snncore.layers import Draws, Presentation, SpikingLayer, backward_strategy, spiking_layer
+from snncore.outputs import LeakyOutput, ProjectedOutput, make_output
+from snncore.readouts import group_counts, readout_kernel, windows
 from snncore.rewiring import Rewiring
-from snncore.spikes import SpikeTrain
-from snncore.surrogates import spike_function
+from snncore.sequential import SequentialNetwork
 from snncore.synapses import Synapses
 
 FROZEN = "embedded"
 """The layer of a network whose weights are another job's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Presentation:
-    """What a network made of a batch: the reading of its outputs, and of each layer by name the spikes and how many of
-    them each neuron fired, `[B, N]`. The counts carry a gradient, the spikes do not."""
-
-    reading: Reading
-    spikes: dict[str, SpikeTrain]
-    counts: dict[str, Tensor]
-
-
-class SpikingLayer(nn.Module):
-    """Synapses, neurons, and synapses back onto themselves where the layer is recurrent."""
-
-    def __init__(self, synapses: Synapses, recurrence: Synapses | None, neuron: spec.Neuron, dt_ms: float) -> None:
-        super().__init__()
-        self.synapses = synapses
-        self.recurrence = recurrence
-        weight = synapses.weight
-        self.n_neurons = weight.shape[0]
-        self.parameters_of_neurons = neuron_parameters(
-            neuron, self.n_neurons, dt_ms, dtype=weight.dtype, device=weight.device
-        )
-        self.spike = spike_function(spec.form_of(neuron))
-
-    def for_engine(self) -> Layer:
-        """The layer as an engine takes it."""
-        return Layer(self.parameters_of_neurons, self.spike, self.synapses, self.recurrence)
-
-
-class LeakyOutput(nn.Module):
-    """Linear leaky units: `snncore.readouts.leaky_kernel` weighs the spikes over time, then comes this."""
-
-    def __init__(self, synapses: Synapses, readout: spec.LeakyReadout) -> None:
-        super().__init__()
-        self.synapses = synapses
-        self.bias = nn.Parameter(synapses.weight.new_zeros(synapses.weight.shape[0])) if readout.bias else None
-
-    def forward(self, weighted: Tensor) -> Reading:
-        """The outputs `[B, S, K]` for weighted sums of spikes `[B, S, N]`."""
-        return Reading(linear(weighted, self.synapses.weight, self.bias), None)
-
-
-def backward_strategy(backward: spec.Backward) -> Backward:
-    """How an engine goes back through time, by the spec."""
-    match backward:
-        case spec.FullBackward():
-            return Full()
-        case spec.CheckpointedBackward():
-            return Checkpointed(backward.every_steps)
-        case spec.TruncatedBackward():
-            return Truncated(backward.window_steps)
 
 
 class Network(nn.Module):
@@ -115,72 +61,85 @@ class Network(nn.Module):
                 matrices[name] = made
             return made
 
+        def layer(
+            neuron: spec.Neuron, arriving: Synapses, recurrence: Synapses | None = None, *, name: str
+        ) -> SpikingLayer:
+            n = arriving.weight.shape[0]
+            return spiking_layer(neuron, n, arriving, recurrence, name=name, job=job, dtype=dtype, device=device)
+
         layers: dict[str, SpikingLayer] = {}
-        dt_ms = job.encoding.dt_ms
         n_before = spec.n_inputs(job)
         inside = isinstance(readout, spec.SpikeCountReadout) and readout.recurrent
         self.population_with_outputs: str | None = None
         if isinstance(architecture, spec.Recurrent):
             part = architecture.embedded
             n = architecture.n_hidden + (self.n_output_neurons if inside and part is None else 0)
-            layers["hidden"] = SpikingLayer(
+            layers["hidden"] = layer(
+                job.population,
                 synapses(n, "hidden/input", architecture.input, n_before),
                 synapses(n, "hidden/recurrent", architecture.recurrence, n),
-                job.neuron,
-                dt_ms,
+                name="hidden",
             )
             if part is not None:
                 form = part.network
                 first = synapses(form.n_inputs, "embedded_input/input", part.connection, n)
-                layers["embedded_input"] = SpikingLayer(first, None, form.neuron, dt_ms)
+                layers["embedded_input"] = layer(form.neuron, first, name="embedded_input")
                 n = form.n_hidden + self.n_output_neurons
-                layers[FROZEN] = SpikingLayer(
+                layers[FROZEN] = layer(
+                    form.neuron,
                     synapses(n, "hidden/input", form.input, form.n_inputs, form.seed),
                     synapses(n, "hidden/recurrent", form.recurrence, n, form.seed),
-                    form.neuron,
-                    dt_ms,
+                    name=FROZEN,
                 )
                 freeze(layers[FROZEN], embedded or {})
             if inside:
                 self.population_with_outputs = next(reversed(layers))
             n_before = n
         else:
+            assert isinstance(architecture, spec.FeedForward)
             for i, n in enumerate(architecture.layers, start=1):
                 forward = synapses(n, f"hidden_{i}/input", architecture.connection, n_before)
-                layers[f"hidden_{i}"] = SpikingLayer(forward, None, job.neuron, dt_ms)
+                layers[f"hidden_{i}"] = layer(job.population, forward, name=f"hidden_{i}")
                 n_before = n
 
-        self.leaky: LeakyOutput | None = None
+        self.output: LeakyOutput | ProjectedOutput | None = None
         if not inside:
             last = spec.Connection(weights=readout.weights)
-            output = synapses(self.n_output_neurons, "output/input", last, n_before)
-            if isinstance(readout, spec.LeakyReadout):
-                self.leaky = LeakyOutput(output, readout)
-            else:
-                layers["output"] = SpikingLayer(output, None, job.neuron, dt_ms)
+            to_output = synapses(self.n_output_neurons, "output/input", last, n_before)
+            self.output = make_output(readout, to_output)
+            if self.output is None:
+                layers["output"] = layer(job.population, to_output, name="output")
         self.layers = nn.ModuleDict(layers)
         self.rewiring = Rewiring(job, matrices) if job.training.rewiring else None
         self.register_buffer("kernel", readout_kernel(job).to(device=device, dtype=dtype), persistent=False)
         start, stop = windows(job)[0]
-        self.window_ms = (stop - start) * dt_ms
+        self.window_ms = (stop - start) * job.encoding.dt_ms
 
-    def forward(self, x: Input) -> Presentation:
-        """Present encoded input, spikes or numbers `[T, B, M]`, starting at rest."""
+    def forward(self, x: Input, draws: Draws | None = None) -> Presentation:
+        """Present encoded input, spikes or numbers `[T, B, M]`, starting at rest. It draws nothing."""
         layers = [layer.for_engine() for _, layer in self.spiking_layers()]
+        projected = isinstance(self.output, ProjectedOutput)
         one_window = self.kernel.shape[0] == 1
         activity = self.engine(
-            x, layers, kernel=self.kernel[0] if one_window else None, backward=self.backward, keep_z=not one_window
+            x,
+            layers,
+            kernel=self.kernel[0] if one_window and not projected else None,
+            projection=self.output.synapses if self.output is not None and projected else None,
+            backward=self.backward,
+            keep_z=not one_window and not projected,
         )
         names = [name for name, _ in self.spiking_layers()]
         spikes = dict(zip(names, activity.spikes, strict=True))
         counts = dict(zip(names, activity.totals, strict=True))
+        if self.output is not None and activity.projected is not None:
+            return Presentation(self.output(activity.projected), spikes, counts)
         if activity.weighted is not None:
             weighted = activity.weighted[:, None]
         else:
             assert activity.z is not None
             weighted = torch.einsum("st,tbn->bsn", self.kernel, activity.z)
-        if self.leaky is not None:
-            return Presentation(self.leaky(weighted), spikes, counts)
+        if self.output is not None:
+            return Presentation(self.output(weighted), spikes, counts)
         if (whole := self.population_with_outputs) is not None:
             both, n = spikes.pop(whole), counts[whole].shape[1] - self.n_output_neurons
             name = "hidden" if whole == "hidden" else "embedded_hidden"
@@ -194,10 +153,17 @@ class Network(nn.Module):
         """The spiking layers by name, in the order in which spikes pass them."""
         return [(name, layer) for name, layer in self.layers.items() if isinstance(layer, SpikingLayer)]
 
+    def constrain(self) -> None:
+        """Put parameters that an update has moved out of their range back to its border."""
+        for _, layer in self.spiking_layers():
+            layer.constrain()
+
     def fan_out(self) -> dict[str, float]:
         """Synapses that a spike of each layer, and of the input, goes through, on average over its neurons."""
         layers = self.spiking_layers()
-        arriving = [layer.synapses for _, layer in layers] + ([self.leaky.synapses] if self.leaky else [])
+        arriving = [layer.synapses for _, layer in layers if layer.synapses] + (
+            [self.output.synapses] if self.output else []
+        )
         senders = ["input", *(name for name, _ in layers)]
         fans = dict.fromkeys(senders, 0.0)
         for name, synapses in zip(senders, arriving, strict=False):
@@ -216,9 +182,20 @@ def freeze(layer: SpikingLayer, tensors: Mapping[str, Tensor]) -> None:
 
     Raises `NetworkUnavailable` where `tensors` are not those of such a population.
     """
+    assert layer.synapses is not None
     assert layer.recurrence is not None
     for synapses, part in ((layer.synapses, "synapses"), (layer.recurrence, "recurrence")):
         name = f"layers.hidden.{part}.weight"
         if name not in tensors:
             raise NetworkUnavailable(f"architecture.embedded: the network that was given has no weights {name!r}")
         synapses.freeze(tensors[name])
+
+
+AnyNetwork: TypeAlias = Network | SequentialNetwork
+
+
+def make_network(job: spec.JobSpec, device: torch.device, embedded: Mapping[str, Tensor] | None = None) -> AnyNetwork:
+    """The network of a job, with its initial weights."""
+    if isinstance(job.architecture, spec.Sequential):
+        return SequentialNetwork(job, device)
+    return Network(job, device, embedded)

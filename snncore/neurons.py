@@ -10,7 +10,11 @@ eqs. 2.4-2.8, with the threshold counted once):
 
 A LIF neuron is the case beta_adapt = 0. `v` is the potential before its reset, so a trace of it shows what crossed the
 threshold. Timing 'same_step' resets first and leaks then, v[t] = d (v[t-1] - threshold[t-1] z[t-1]) + g I[t]; reset
-'value' puts v_reset in the place of v. Refractory neurons integrate, and the mask carries no gradient.
+'value' puts v_reset in the place of v. Refractory neurons integrate, and the mask carries no gradient. Non-negative
+potentials are cut off, v[t] = max(0, v[t]), before they are compared.
+
+Smoothed neurons (Gerum & Schilling 2021, section 2.3) have sigmoids in the place of H, of a width for the spikes and
+another for the reset: sigmoid((v[t-1] - threshold[t-1]) / reset_width) stands where z[t-1] stands above.
 """
 
 from __future__ import annotations
@@ -42,6 +46,9 @@ class NeuronParameters:
     detach_reset: bool
     adaptive: bool
     refractory: bool
+    non_negative: bool = False
+    reset_width: float | None = None
+    """Of smoothed neurons, whose reset is a share of its own, sigmoid((v - threshold) / reset_width), not the spike."""
 
 
 TRAINABLE = ("decay_mem", "input_scale", "v_threshold", "decay_adapt", "beta_adapt")
@@ -62,7 +69,7 @@ class NeuronState(NamedTuple):
 
 
 def neuron_parameters(
-    neuron: spec.Neuron, n_neurons: int, dt_ms: float, *, dtype: torch.dtype, device: torch.device
+    neuron: spec.LIF | spec.ALIF | spec.Mixed, n_neurons: int, dt_ms: float, *, dtype: torch.dtype, device: torch.device
 ) -> NeuronParameters:
     """The parameters of a layer of `n_neurons`, its populations in the order of the spec."""
     rows: list[tuple[float, ...]] = []
@@ -89,6 +96,8 @@ def neuron_parameters(
         detach_reset=form.detach_reset,
         adaptive=bool(columns[4].any()),
         refractory=bool(columns[5].any()),
+        non_negative=form.non_negative,
+        reset_width=None if form.smoothing is None else form.smoothing.reset_width,
     )
 
 
@@ -102,8 +111,9 @@ def resting_state(batch: int, parameters: NeuronParameters) -> NeuronState:
 def step(current: Tensor, state: NeuronState, parameters: NeuronParameters, spike: SpikeFunction) -> NeuronState:
     """One time step: `current` `[B, N]` in, the next state out."""
     p, (v, z, a, wait) = parameters, state
-    reset_z = z.detach() if p.detach_reset else z
     threshold_then = p.v_threshold + p.beta_adapt * a if p.adaptive else p.v_threshold
+    reset_z = z if p.reset_width is None else torch.sigmoid((v - threshold_then) / p.reset_width)
+    reset_z = reset_z.detach() if p.detach_reset else reset_z
     incoming = p.input_scale * current
 
     same_step = p.reset_timing == "same_step"
@@ -117,6 +127,8 @@ def step(current: Tensor, state: NeuronState, parameters: NeuronParameters, spik
             v = p.decay_mem * (rest + level) + incoming if same_step else p.decay_mem * rest + level + incoming
         case "none":
             v = p.decay_mem * v + incoming
+    if p.non_negative:
+        v = torch.relu(v)
 
     threshold = p.v_threshold
     if p.adaptive:

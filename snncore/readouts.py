@@ -38,6 +38,10 @@ def windows(job: spec.JobSpec) -> list[tuple[int, int]]:
     """The time steps (from, to) that each output is about: one window, or the frames of the encoding."""
     encoding, readout = job.encoding, job.architecture.readout
     n_steps = encoding.n_steps
+    if isinstance(readout, spec.EveryStepReadout):
+        return [(t, t + 1) for t in range(n_steps)]
+    if isinstance(readout, spec.AccumulatorReadout):
+        return [(0, n_steps)]
     if readout.by_frame:
         steps = encoding.steps_a_frame
         leads = round(readout.warmup_ms / encoding.dt_ms) if isinstance(readout, spec.SpikeCountReadout) else 0
@@ -51,8 +55,11 @@ def windows(job: spec.JobSpec) -> list[tuple[int, int]]:
 
 
 def readout_kernel(job: spec.JobSpec) -> Tensor:
-    """How much a spike at each step weighs in what is read of each window: `[S, T]`, float64."""
+    """How much a spike at each step weighs in what is read of each window: `[S, T]`, float64. Of readouts that look at
+    every step, none."""
     readout, n_steps = job.architecture.readout, job.encoding.n_steps
+    if not isinstance(readout, spec.LeakyReadout | spec.SpikeCountReadout):
+        return torch.empty(0, n_steps, dtype=torch.float64)
     rows = []
     for start, stop in windows(job):
         row = torch.zeros(n_steps, dtype=torch.float64)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -20,9 +20,26 @@ SpikeFunction: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """(v `[B, N]`, threshold `[B, N]` or `[N]`) -> spikes `[B, N]`."""
 
 
+class Shape(NamedTuple):
+    """A surrogate as numbers. Those that its kind does not have are such that they do not matter."""
+
+    kind: str
+    dampening: float
+    width: float
+    lobe_height: float
+    lobe_width: float
+
+
+def shape_of(surrogate: spec.Surrogate) -> Shape:
+    """Its kind and its numbers; 'zero' is of height 0."""
+    absent = {"dampening": 0.0, "width": 1.0, "lobe_height": 0.0, "lobe_width": 1.0}
+    return Shape(surrogate.kind, **{name: getattr(surrogate, name, value) for name, value in absent.items()})
+
+
 def pseudo_derivative(surrogate: spec.Surrogate, x: Tensor) -> Tensor:
     """h(x) of the surrogate, elementwise."""
-    scaled = x / surrogate.width
+    form = shape_of(surrogate)
+    scaled = x / form.width
     match surrogate.kind:
         case "triangle":
             shape = (1 - scaled.abs()).clamp_min(0)
@@ -34,7 +51,23 @@ def pseudo_derivative(surrogate: spec.Surrogate, x: Tensor) -> Tensor:
             shape = (-0.5 * scaled.square()).exp()
         case "boxcar":
             shape = (scaled.abs() <= 1).to(x.dtype)
-    return surrogate.dampening * shape
+        case "constant" | "zero":
+            shape = torch.ones_like(x)
+        case "sigmoid":
+            # 4 s (1 - s) is even, and exp(-|x|) never overflows
+            tail = (-scaled.abs()).exp()
+            shape = 4 * tail / (1 + tail).square()
+        case "exponential":
+            shape = (-scaled.abs()).exp()
+        case "multi_gaussian":
+            shape = _multi_gaussian(scaled, form) / _multi_gaussian(torch.zeros_like(x), form)
+    return form.dampening * shape
+
+
+def _multi_gaussian(x: Tensor, form: Shape) -> Tensor:
+    """s sqrt(2 pi) times the density of Yin et al., at `x` in units of s."""
+    lobes = sum((-0.5 * ((x - centre) / form.lobe_width).square()).exp() for centre in (1, -1))
+    return (1 + form.lobe_height) * (-0.5 * x.square()).exp() - form.lobe_height / form.lobe_width * lobes
 
 
 class _Fire(torch.autograd.Function):
@@ -70,6 +103,18 @@ class SurrogateSpike:
         return spikes
 
 
-def spike_function(neuron: spec.LIF | spec.ALIF) -> SurrogateSpike:
-    """The spike function that the fields `fires_at`, `surrogate` and `surrogate_scaling` describe."""
+@dataclass(frozen=True, slots=True)
+class SmoothSpike:
+    """sigmoid((v - threshold) / width), forward and backward (Gerum & Schilling 2021, section 2.3)."""
+
+    width: float
+
+    def __call__(self, v: Tensor, threshold: Tensor) -> Tensor:
+        return torch.sigmoid((v - threshold) / self.width)
+
+
+def spike_function(neuron: spec.LIF | spec.ALIF) -> SurrogateSpike | SmoothSpike:
+    """The spike function that the fields `smoothing`, `fires_at`, `surrogate` and `surrogate_scaling` describe."""
+    if neuron.smoothing is not None:
+        return SmoothSpike(neuron.smoothing.output_width)
     return SurrogateSpike(neuron.surrogate, neuron.surrogate_scaling == "scaled", neuron.fires_at == "greater_equal")

@@ -42,7 +42,8 @@ class Synapses(nn.Module):
         draw = stream(seed, f"weights/{name}")
         shape = (n_post, n_pre)
         drawn = draw.standard_normal(shape) if weights.kind == "normal" else draw.uniform(-1, 1, shape)
-        initial = torch.from_numpy(drawn * (weights.gain / math.sqrt(n_pre))).to(device=device, dtype=dtype)
+        fan = (n_pre + n_post) / 6 if weights.kind == "glorot" else n_pre
+        initial = torch.from_numpy(drawn * (weights.gain / math.sqrt(fan))).to(device=device, dtype=dtype)
         self.masked = not autapses
         if self.masked:
             initial.fill_diagonal_(0)

@@ -23,6 +23,9 @@ class Judgement(NamedTuple):
     label: Tensor
     prediction: Tensor
     correct: Tensor
+    probability: Tensor | None = None
+    """Of the right class `[B]`, or `[B, S]`, where the outputs stand for probabilities: the mean over the windows of a
+    sample that is asked one thing."""
 
 
 class Task(Protocol):
@@ -69,9 +72,20 @@ class NamingTask:
             loss = class_loss(self.task, values[asked], None if rates is None else rates[asked], y[asked])
             prediction = values.argmax(dim=2)
         else:
-            loss = class_loss(self.task, values[:, 0], None if rates is None else rates[:, 0], y)
-            prediction = values[:, 0].argmax(dim=1)
-        return Judgement(loss, y, prediction, prediction == y)
+            n_windows = values.shape[1]
+            every = y.repeat_interleave(n_windows)
+            loss = class_loss(self.task, values.flatten(0, 1), None if rates is None else rates.flatten(0, 1), every)
+            believed = values.softmax(dim=2).mean(dim=1) if n_windows > 1 else values[:, 0]
+            prediction = believed.argmax(dim=1)
+        return Judgement(loss, y, prediction, prediction == y, self._probability(values, y))
+
+    def _probability(self, values: Tensor, y: Tensor) -> Tensor | None:
+        """Of the right class; where none is asked for, of the first."""
+        if not spec.has_class_probabilities(self.task):
+            return None
+        right = y.clamp_min(0) if y.ndim == 2 else y[:, None].expand(-1, values.shape[1])
+        probability = values.detach().softmax(dim=2).gather(2, right[:, :, None])[:, :, 0]
+        return probability if y.ndim == 2 else probability.mean(dim=1)
 
     def outputs(self, reading: Reading) -> Tensor:
         if self.by_rates:

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from snncore import spec
-from snncore.datasets import digits, exponential, mnist, recordings, store_recall
+from snncore.datasets import (
+    digits,
+    exponential,
+    fashion_mnist,
+    flowers102,
+    image_folder,
+    mnist,
+    recordings,
+    store_recall,
+    uploaded,
+)
 from snncore.datasets.events import EventSamples
 from snncore.datasets.samples import AnySamples, Samples, Splits
 
@@ -17,9 +27,17 @@ def load(dataset: spec.Dataset, seed: int) -> Splits:
             return digits.load(dataset)
         case spec.MNIST():
             return mnist.load(dataset)
+        case spec.FashionMNIST():
+            return fashion_mnist.load(dataset)
+        case spec.ImageFolder():
+            return image_folder.load(dataset)
+        case spec.Flowers102():
+            return flowers102.load(dataset)
         case spec.ExponentialVectors():
             return exponential.load(dataset, seed)
         case spec.StoreRecall():
             return store_recall.load(dataset, seed)
         case spec.EventRecordings():
             return recordings.load(dataset)
+        case spec.Uploaded():
+            return uploaded.load(dataset)

@@ -1,4 +1,4 @@
-"""Samples in memory, and the three splits of a dataset."""
+"""Samples, and the three splits of a dataset."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from snncore.datasets.events import EventSamples
 @dataclass(frozen=True, slots=True)
 class Samples:
     """`x` `[n, F]` as it is stored, to be multiplied by `scale`; `y` `[n]` the classes, or `[n, S]` a class for each
-    frame (-1: none), or None."""
+    frame (-1: none), or None.
+
+    `x` may be a file that is mapped read-only: a slice of it reads nothing yet, an array of indices only those rows.
+    """
 
     x: NDArray[np.float32] | NDArray[np.uint8]
     y: NDArray[np.int64] | None

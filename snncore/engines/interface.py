@@ -121,7 +121,7 @@ def check_input(x: Input, layers: Sequence[Layer]) -> tuple[int, int, int]:
 
 def surrogate_spike(layer: Layer) -> SurrogateSpike:
     """The layer's spike function, for engines that have its derivative built in. Raises `ValueError` for another."""
-    if not isinstance(layer.spike, SurrogateSpike):
+    if not isinstance(layer.spike, SurrogateSpike) or layer.neurons.reset_width is not None:
         raise ValueError(
             f"the fused engine knows the spikes of SurrogateSpike, not of {layer.spike!r}; take the reference engine"
         )

@@ -32,7 +32,7 @@ def layer_by_layer(
     v: Tensor | None = None
     for layer in layers:
         z, v = present(z, layer, keep_v and layer is layers[-1])
-        spikes.append(SpikeTrain.pack(z.detach()))
+        spikes.append(SpikeTrain.pack(z.detach() > 0.5))
         totals.append(z.sum(dim=0))
     return Activity(
         spikes=tuple(spikes),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from snncore.spec.base import Fraction, Part, UnitCount
+from snncore.spec.images import Flowers102, ImageFiles, ImageFolder
+from snncore.spec.recordings import NMNIST, SHD, DVSGesture, EventRecordings
+from snncore.spec.uploaded import Uploaded, features_of, image_shape_of, sizes_of
 
 
 class Digits(Part):
@@ -19,14 +22,25 @@ class Digits(Part):
     split_seed: int = Field(default=0, ge=0, lt=2**63, description="Which samples go where; apart from the job's seed.")
 
 
-class MNIST(Part):
-    """The 70,000 MNIST digits of 28 x 28 pixels, scaled to [0, 1]; validation is the end of the training set."""
+class _SmallImages(Part):
+    """60,000 images for training and 10,000 for tests, of 28 x 28 grey pixels; validation is the end of the former."""
 
-    kind: Literal["mnist"]
     n_train: int = Field(default=55_000, ge=1, le=60_000, description="The first so many training images.")
     n_validation: int = Field(default=5_000, ge=0, le=59_999, description="The last so many training images.")
     n_test: int = Field(default=10_000, ge=1, le=10_000, description="The first so many test images.")
     pooling: Literal[1, 2, 4, 7] = Field(default=1, description="Blocks of so many pixels squared are averaged to one.")
+
+
+class MNIST(_SmallImages):
+    """The 70,000 MNIST digits of 28 x 28 pixels, scaled to [0, 1]; validation is the end of the training set."""
+
+    kind: Literal["mnist"]
+
+
+class FashionMNIST(_SmallImages):
+    """70,000 pictures of clothes in ten classes, in the format of MNIST (Xiao, Rasul and Vollgraf 2017)."""
+
+    kind: Literal["fashion_mnist"]
 
 
 class ExponentialVectors(Part):
@@ -60,101 +74,50 @@ class StoreRecall(Part):
     fresh: bool = Field(default=True, description="Whether the training sequences are drawn anew for every epoch.")
 
 
-class EventRecordings(Part):
-    """Recordings of sensors that report events, each at a time and an address, which is a place and a polarity.
-
-    They are had through the package tonic (`pip install 'spikesmith[events]'`). The training recordings come ordered by
-    class and are shuffled; the validation set is the end of that order. So are the test recordings.
-    """
-
-    sensor: ClassVar[tuple[int, int, int]]
-    """Height, width and polarities of the sensor."""
-    recorded: ClassVar[int]
-    """Recordings that there are for training and validation."""
-
-    n_train: int
-    n_validation: int
-    n_test: int
-    split_seed: int = Field(default=0, ge=0, lt=2**63, description="Which samples go where; apart from the job's seed.")
-
-    @property
-    def addresses(self) -> tuple[int, int, int]:
-        """Rows, columns and polarities of the input neurons, in this order."""
-        return self.sensor
-
-
-class NMNIST(EventRecordings):
-    """The 70,000 MNIST digits as an event camera saw them in three movements of 100 ms (Orchard et al. 2015)."""
-
-    sensor = (34, 34, 2)
-    recorded = 60_000
-
-    kind: Literal["nmnist"]
-    n_train: int = Field(default=55_000, ge=1, le=60_000)
-    n_validation: int = Field(default=5_000, ge=0, le=59_999)
-    n_test: int = Field(default=10_000, ge=1, le=10_000)
-    pooling: Literal[1, 2] = Field(default=1, description="Blocks of so many pixels squared share an input neuron.")
-
-    @property
-    def addresses(self) -> tuple[int, int, int]:
-        return _pooled(self.sensor, self.pooling)
-
-
-class SHD(EventRecordings):
-    """Spoken digits in English and German as spikes of 700 neurons of a model of the inner ear, of about a second
-    (Cramer et al. 2020). The test set has speakers that the training set has not."""
-
-    sensor = (1, 700, 1)
-    recorded = 8_156
-
-    kind: Literal["shd"]
-    n_train: int = Field(default=7_156, ge=1, le=8_156)
-    n_validation: int = Field(default=1_000, ge=0, le=8_155)
-    n_test: int = Field(default=2_264, ge=1, le=2_264)
-
-
-class DVSGesture(EventRecordings):
-    """Eleven gestures of hands and arms that an event camera saw for about six seconds (Amir et al. 2017)."""
-
-    sensor = (128, 128, 2)
-    recorded = 1_077
-
-    kind: Literal["dvs_gesture"]
-    n_train: int = Field(default=977, ge=1, le=1_077)
-    n_validation: int = Field(default=100, ge=0, le=1_076)
-    n_test: int = Field(default=264, ge=1, le=264)
-    pooling: Literal[1, 2, 4, 8, 16] = Field(
-        default=4, description="Blocks of so many pixels squared share an input neuron."
-    )
-
-    @property
-    def addresses(self) -> tuple[int, int, int]:
-        return _pooled(self.sensor, self.pooling)
-
-
-def _pooled(sensor: tuple[int, int, int], side: int) -> tuple[int, int, int]:
-    height, width, polarities = sensor
-    return height // side, width // side, polarities
-
-
 Dataset = Annotated[
-    Digits | MNIST | ExponentialVectors | StoreRecall | NMNIST | SHD | DVSGesture, Field(discriminator="kind")
+    Digits
+    | MNIST
+    | FashionMNIST
+    | ImageFolder
+    | Flowers102
+    | ExponentialVectors
+    | StoreRecall
+    | NMNIST
+    | SHD
+    | DVSGesture
+    | Uploaded,
+    Field(discriminator="kind"),
 ]
+
+
+def image_shape(dataset: Dataset) -> tuple[int, int, int] | None:
+    """Height, width and channels of samples that are images, whose features are in this order; None for others."""
+    match dataset:
+        case Digits():
+            return 8, 8, 1
+        case MNIST() | FashionMNIST():
+            return 28 // dataset.pooling, 28 // dataset.pooling, 1
+        case ImageFiles():
+            return dataset.height // dataset.pooling, dataset.width // dataset.pooling, dataset.channels
+        case Uploaded():
+            return image_shape_of(dataset)
+        case _:
+            return None
 
 
 def n_features(dataset: Dataset) -> int:
     """Numbers a sample, or addresses that its events may have."""
     match dataset:
-        case Digits():
-            return 64
-        case MNIST():
-            return (28 // dataset.pooling) ** 2
         case ExponentialVectors():
             return dataset.n_features
         case StoreRecall():
             return dataset.n_slots * (dataset.n_values + 2)
         case EventRecordings():
             return prod(dataset.addresses)
+        case Uploaded():
+            return features_of(dataset)
+        case _:
+            return prod(image_shape(dataset) or ())
 
 
 def holds_events(dataset: Dataset) -> bool:
@@ -163,19 +126,9 @@ def holds_events(dataset: Dataset) -> bool:
 
 
 def held_in_memory(dataset: Dataset) -> bool:
-    """Whether all samples are in memory at once; of recorded events only the batch that is asked for."""
-    return not isinstance(dataset, EventRecordings)
-
-
-def image_shape(dataset: Dataset) -> tuple[int, int, int] | None:
-    """Height, width and channels of the images, whose features are in this order; None where samples are no images."""
-    match dataset:
-        case Digits():
-            return 8, 8, 1
-        case MNIST():
-            return 28 // dataset.pooling, 28 // dataset.pooling, 1
-        case _:
-            return None
+    """Whether all samples are in memory at once; of image files, recordings and uploads only the batch that is asked
+    for."""
+    return not isinstance(dataset, ImageFiles | EventRecordings | Uploaded)
 
 
 def n_classes(dataset: Dataset) -> int | None:
@@ -185,6 +138,10 @@ def n_classes(dataset: Dataset) -> int | None:
             return None
         case StoreRecall():
             return dataset.n_values
+        case Uploaded():
+            return dataset.contents.n_classes
+        case ImageFiles():
+            return dataset.n_classes
         case SHD():
             return 20
         case DVSGesture():
@@ -199,4 +156,6 @@ def split_sizes(dataset: Dataset) -> dict[str, int]:
         n_test = round(1_797 * dataset.test_fraction)
         n_validation = round(1_797 * dataset.validation_fraction)
         return {"train": 1_797 - n_test - n_validation, "validation": n_validation, "test": n_test}
+    if isinstance(dataset, Uploaded):
+        return sizes_of(dataset)
     return {"train": dataset.n_train, "validation": dataset.n_validation, "test": dataset.n_test}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from snncore.spec.architecture import EmbeddedNetwork, Recurrent, SpikeCountReadout
+from snncore.spec.architecture import EmbeddedNetwork, Recurrent
 from snncore.spec.errors import Location, Problem, SpecError
 from snncore.spec.estimate import n_inputs
 from snncore.spec.job import JobSpec
+from snncore.spec.readout import SpikeCountReadout
 
 
 def embeddable(job: JobSpec) -> EmbeddedNetwork:
@@ -41,7 +42,7 @@ def embeddable(job: JobSpec) -> EmbeddedNetwork:
         n_hidden=architecture.n_hidden,
         n_outputs=job.n_outputs,
         group_size=architecture.readout.group_size,
-        neuron=job.neuron,
+        neuron=job.population,
         input=architecture.input,
         recurrence=architecture.recurrence,
         dt_ms=job.encoding.dt_ms,

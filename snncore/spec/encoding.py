@@ -53,10 +53,13 @@ class Poisson(_OfFeatures):
 
 
 class Direct(_OfFeatures):
-    """Each feature of a frame is a constant current `gain * x` as long as the frame is shown."""
+    """Each feature of a frame is a constant current `gain * (x - offset)` as long as the frame is shown."""
 
     kind: Literal["direct"]
     gain: float = Field(default=1.0, ge=-1e6, le=1e6)
+    offset: float = Field(
+        default=0.0, ge=-1e6, le=1e6, description="What is no current: the mean of the features centres them."
+    )
     makes_spikes: ClassVar[bool] = False
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from snncore.spec.architecture import Delay, Recurrent, SpikeCountReadout
-from snncore.spec.dataset import held_in_memory, n_features, split_sizes
+from snncore.spec.architecture import Recurrent
+from snncore.spec.dataset import held_in_memory, image_shape, n_features, split_sizes
 from snncore.spec.encoding import inputs_a_feature
-from snncore.spec.neuron import ALIF, Neuron, split_layer
+from snncore.spec.neuron import ALIF, LIFUnit, Neuron, split_layer
+from snncore.spec.readout import LeakyReadout, SpikeCountReadout
+from snncore.spec.sequential import LSTM, Dense, Dropout, PeepholeLSTM, Sequential, Spiking, named_widths
+from snncore.spec.synapses import Delay
 from snncore.spec.training import CheckpointedBackward, TruncatedBackward
 
 if TYPE_CHECKING:
@@ -29,6 +33,14 @@ FUSED_FLOATS_A_CELL = 10  # states, adjoints, sums and their gradients: for a ne
 FUSED_MARK_STEPS = 32  # adaptation and refractory counters are kept at every so many steps
 FUSED_PADDING = 16
 FUSED_DENSE_COPIES = 1  # spikes as numbers, and then their gradient, where what is read is more than one sum over time
+
+
+NUMBERS_A_DENSE_UNIT = 2  # the value and its gradient
+NUMBERS_A_SPIKING_UNIT = 2
+NUMBERS_AN_LSTM_UNIT = 12  # four gates and their gradients, state, output and theirs
+NUMBERS_A_DROPPED = 3
+NUMBERS_A_PEEPHOLE_LSTM = 24
+PARAMETERS_OF_A_PEEPHOLE_LSTM = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +67,48 @@ class LayerShape:
     """None: a leaky layer, which does not spike."""
     weights_of_further_delays: int = 0
     """Where synapses have delays of their own, there is a matrix for each delay: the places of all but the first."""
+    numbers_a_step: int = 0
+    """What passes between layers that do not hand on spikes, for each sample and time step, and its gradient."""
 
 
 def _further(delay: Delay, synapses: int) -> int:
     """What `synapses` with such delays have for `weights_of_further_delays`."""
     return (delay.longest - delay.shortest) * synapses
+
+
+def _trained_weights(neuron: Neuron, n_neurons: int, spec: JobSpec) -> int:
+    """Parameters of the neurons themselves."""
+    if not isinstance(neuron, LIFUnit):
+        return 0
+    shape = image_shape(spec.dataset)
+    owners = {"unit": n_neurons, "channel": shape[2] if shape else 0, "layer": 1}[neuron.sharing]
+    return owners * {"both": 2, "none": 0}.get(neuron.trained, 1)
+
+
+def _sequential_shapes(spec: JobSpec, width: int) -> Iterator[LayerShape]:
+    """The layers of an architecture 'sequential', but for its linear outputs."""
+    for _, layer, before, n in named_widths(spec, width):
+        match layer:
+            case Dense():
+                parameters = before * n + (n if layer.bias else 0)
+                yield LayerShape(n, before * n, parameters, None, numbers_a_step=NUMBERS_A_DENSE_UNIT * n)
+            case LSTM():
+                weights = 4 * n * (before + n)
+                numbers = NUMBERS_AN_LSTM_UNIT * n
+                yield LayerShape(n, weights, weights + 4 * n, None, numbers_a_step=numbers)
+            case PeepholeLSTM():
+                parameters, numbers = PARAMETERS_OF_A_PEEPHOLE_LSTM * n, NUMBERS_A_PEEPHOLE_LSTM * n
+                yield LayerShape(n, parameters, parameters, None, numbers_a_step=numbers)
+            case Dropout():
+                yield LayerShape(n, 0, 0, None, numbers_a_step=NUMBERS_A_DROPPED * n)
+            case Spiking():
+                neuron, form = layer.neuron or spec.population, layer.recurrence
+                parameters, further, synapses = _trained_weights(neuron, n, spec), 0, 0
+                if form is not None:
+                    synapses = n * n
+                    parameters += n * n - (0 if form.autapses else n)
+                    further = _further(form.delay, synapses)
+                yield LayerShape(n, synapses, parameters, neuron, further, NUMBERS_A_SPIKING_UNIT * n)
 
 
 def layer_shapes(spec: JobSpec) -> list[LayerShape]:
@@ -75,7 +124,8 @@ def layer_shapes(spec: JobSpec) -> list[LayerShape]:
         n = architecture.n_hidden + (n_out if inside and embedded is None else 0)
         recurrent = n * n - (0 if architecture.recurrence.autapses else n)
         further = _further(architecture.input.delay, width * n) + _further(architecture.recurrence.delay, n * n)
-        shapes.append(LayerShape(n, width * n + n * n, width * n + recurrent, spec.neuron, further))
+        trained = width * n + recurrent + _trained_weights(spec.population, n, spec)
+        shapes.append(LayerShape(n, width * n + n * n, trained, spec.population, further))
         width = n
         if embedded is not None:
             inner = embedded.network
@@ -86,16 +136,24 @@ def layer_shapes(spec: JobSpec) -> list[LayerShape]:
             shapes.append(LayerShape(n, before * n + n * n, 0, inner.neuron, further))
         if inside:
             return shapes
+    elif isinstance(architecture, Sequential):
+        shapes += _sequential_shapes(spec, width)
+        width = shapes[-1].n_neurons
+        if isinstance(readout, SpikeCountReadout):
+            return shapes
     else:
         for n in architecture.layers:
             further = _further(architecture.connection.delay, width * n)
-            shapes.append(LayerShape(n, width * n, width * n, spec.neuron, further))
+            trained = width * n + _trained_weights(spec.population, n, spec)
+            shapes.append(LayerShape(n, width * n, trained, spec.population, further))
             width = n
     if isinstance(readout, SpikeCountReadout):
-        shapes.append(LayerShape(n_out, width * n_out, width * n_out, spec.neuron))
+        trained = width * n_out + _trained_weights(spec.population, n_out, spec)
+        shapes.append(LayerShape(n_out, width * n_out, trained, spec.population))
     else:
         bias = n_out if readout.bias else 0
-        shapes.append(LayerShape(n_out, width * n_out, width * n_out + bias, None))
+        numbers = 0 if isinstance(readout, LeakyReadout) else NUMBERS_A_DENSE_UNIT * n_out
+        shapes.append(LayerShape(n_out, width * n_out, width * n_out + bias, None, numbers_a_step=numbers))
     return shapes
 
 
@@ -144,9 +202,10 @@ def fused_bytes(spec: JobSpec, shapes: list[LayerShape], bytes_a_float: int) -> 
         total += FUSED_DENSE_COPIES * n_time * batch * shapes[-1 if shapes[-1].neuron else -2].n_neurons * bytes_a_float
     for shape in shapes:
         total += FUSED_FLOATS_A_WEIGHT * shape.synapses * bytes_a_float
+        total += n_time * batch * shape.numbers_a_step * bytes_a_float
         if shape.neuron is None:
             continue
-        members = list(split_layer(shape.neuron, shape.n_neurons))
+        members = [] if isinstance(shape.neuron, LIFUnit) else list(split_layer(shape.neuron, shape.n_neurons))
         cells = batch * -(-shape.n_neurons // FUSED_PADDING) * FUSED_PADDING
         marks = -(-chunk // FUSED_MARK_STEPS)
         adapting = any(n and isinstance(neuron, ALIF) for n, neuron in members)
@@ -171,7 +230,9 @@ def estimate(spec: JobSpec) -> Estimate:
 
     def floats(shape: LayerShape) -> int:
         if shape.neuron is None:
-            return 3 * shape.n_neurons
+            return shape.numbers_a_step or 3 * shape.n_neurons
+        if isinstance(shape.neuron, LIFUnit):
+            return FLOATS_A_CELL_STEP * shape.n_neurons
         adapting = sum(n for n, neuron in split_layer(shape.neuron, shape.n_neurons) if isinstance(neuron, ALIF))
         return FLOATS_A_CELL_STEP * shape.n_neurons + (FLOATS_OF_ADAPTATION * shape.n_neurons if adapting else 0)
 

@@ -26,7 +26,11 @@ class JobSpec(Part):
     dataset: Dataset
     encoding: Encoding
     architecture: Architecture
-    neuron: Neuron
+    neuron: Neuron | None = Field(
+        default=None,
+        description="Of all spiking layers; only the architecture 'sequential' can do without, where each spiking "
+        "layer has a neuron of its own.",
+    )
     training: Training
     recording: Recording = RecordSpikes(kind="spikes")
     seed: int = Field(default=0, ge=0, lt=2**63, description="Of every random draw but the split of the dataset.")
@@ -51,6 +55,12 @@ class JobSpec(Part):
     def n_training_steps(self) -> int:
         """Optimiser updates of the whole run."""
         return self.steps_per_epoch * self.training.epochs
+
+    @property
+    def population(self) -> Neuron:
+        """The neurons of the layers that have none of their own."""
+        assert self.neuron is not None  # by the rules of the spec
+        return self.neuron
 
     @property
     def n_outputs(self) -> int:

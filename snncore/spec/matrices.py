@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from snncore.spec.architecture import Recurrent, SpikeCountReadout
+from snncore.spec.architecture import Recurrent
 from snncore.spec.estimate import n_inputs
+from snncore.spec.readout import SpikeCountReadout
+from snncore.spec.sequential import Dense, Dropout, Sequential, Spiking, named_widths
 
 if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
@@ -47,6 +49,17 @@ def weight_matrices(spec: JobSpec) -> list[WeightMatrix]:
         if inside:
             return matrices
         sender, width = "hidden", n
+    elif isinstance(architecture, Sequential):
+        for name, layer, before, n in named_widths(spec, width):
+            if isinstance(layer, Dense):
+                matrices.append(WeightMatrix(f"{name}/input", sender, before, n))
+            elif isinstance(layer, Spiking) and layer.recurrence is not None:
+                matrices.append(WeightMatrix(f"{name}/recurrent", name, n, n, layer.recurrence.autapses))
+            if not isinstance(layer, Dropout):
+                sender = name
+            width = n
+        if isinstance(readout, SpikeCountReadout):
+            return matrices
     else:
         for i, n in enumerate(architecture.layers, start=1):
             matrices.append(WeightMatrix(f"hidden_{i}/input", sender, width, n))

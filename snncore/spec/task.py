@@ -83,3 +83,8 @@ class KWinners(Part):
 
 
 Task = Annotated[Classification | Recall | Softmax | KWinners, Field(discriminator="kind")]
+
+
+def has_class_probabilities(task: Task) -> bool:
+    """Whether the softmax of the outputs is taken for the probabilities of classes."""
+    return isinstance(task, Classification | Recall) and task.loss not in ("rate_mse", "borders")

@@ -43,7 +43,24 @@ class CosineDecay(Part):
     warmup_steps: int = Field(default=0, ge=0, le=100_000_000)
 
 
-Schedule = Annotated[ConstantRate | StepDecay | CosineDecay, Field(discriminator="kind")]
+class PlateauDecay(Part):
+    """The learning rate is multiplied by `factor` after `patience` epochs in which the accuracy of a split has not
+    risen by more than `min_delta` above its best."""
+
+    kind: Literal["plateau"]
+    factor: float = Field(default=0.1, gt=0, lt=1)
+    patience: int = Field(default=7, ge=1, le=1_000_000)
+    min_delta: float = Field(default=1e-4, ge=0, le=1)
+    split: Literal["train", "validation"] = "train"
+
+
+class EarlyStopping(Part):
+    """Ends the training after `patience` epochs without a better validation split, by `training.selection`."""
+
+    patience: int = Field(ge=1, le=1_000_000)
+
+
+Schedule = Annotated[ConstantRate | StepDecay | CosineDecay | PlateauDecay, Field(discriminator="kind")]
 
 
 class RateRegulariser(Part):
@@ -102,6 +119,16 @@ class BPTT(Part):
     precision: Literal["float32", "float64"] = "float32"
     final_weights: Literal["best", "last"] = Field(
         default="best", description="What is tested at the end: the best by validation, or those of the last epoch."
+    )
+    selection: Literal["accuracy", "loss", "true_label_probability"] = Field(
+        default="accuracy",
+        description="What the best weights are the best by, on the validation split; the loss decides between equals.",
+    )
+    early_stopping: EarlyStopping | None = None
+    seed_protocol: bool = Field(
+        default=False,
+        description="Whether the test split takes the place of the validation split, as in papers that report the best "
+        "epoch by the test split. The result is marked, since its test metrics are optimistic.",
     )
     checkpoint_every_epochs: int | None = Field(
         default=None, ge=1, le=1_000_000, description="Keep a 'periodic' checkpoint every so many epochs."

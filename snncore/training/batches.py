@@ -41,7 +41,8 @@ def prepare(
         inputs, unseen = encode_events(job.encoding, samples, spec.n_inputs(job), device)
         nothing = torch.empty(len(samples), 0, dtype=dtype, device=device)
         return Batch(nothing, torch.from_numpy(samples.y).to(device), inputs, unseen)
-    x = torch.from_numpy(np.ascontiguousarray(samples.x)).to(device=device, dtype=dtype)
+    # Torch wants an array that it may write to, which a part of a file that is mapped for reading is not.
+    x = torch.from_numpy(np.require(samples.x, requirements=["C", "W"])).to(device=device, dtype=dtype)
     x = x if samples.scale == 1 else x * samples.scale
     y = None if samples.y is None else torch.from_numpy(samples.y).to(device)
     draw = stream(job.seed, f"encode/{purpose}", *where)

@@ -21,6 +21,15 @@ FORMAT = "spikesmith-checkpoint/1"
 
 
 @dataclass(slots=True)
+class Plateau:
+    """What the schedule 'plateau' has seen: the best accuracy, epochs without a better one, and plateaus so far."""
+
+    best: float = -1.0
+    epochs: int = 0
+    count: int = 0
+
+
+@dataclass(slots=True)
 class Position:
     """Where a run stands. Everything else about the way to go follows from the spec."""
 
@@ -29,7 +38,8 @@ class Position:
     """Batches of the epoch that are done."""
     best_epoch: int | None = None
     best: tuple[float, float] | None = None
-    """Accuracy and minus the loss on the validation split, in this order of importance."""
+    """On the validation split, what the weights are chosen by and minus the loss, in this order of importance."""
+    plateau: Plateau = field(default_factory=Plateau)
     elapsed_s: float = 0.0
     train: dict[str, float] = field(default_factory=dict)
     """Metrics of the training split over the last whole epoch."""
@@ -79,6 +89,7 @@ def snapshot_from_bytes(job: spec.JobSpec, data: bytes) -> Snapshot:
         for group in _GROUPS
     }
     position = Position(**json.loads(metadata["position"]))
+    position.plateau = Plateau(**json.loads(metadata["position"])["plateau"])
     if position.best is not None:  # JSON knows no tuples
         accuracy, loss = position.best
         position.best = accuracy, loss

@@ -14,7 +14,7 @@ from torch import Tensor
 from snncore import spec
 from snncore.datasets import AnySamples
 from snncore.engines import Input
-from snncore.networks import Network
+from snncore.networks import AnyNetwork
 from snncore.readouts import windows
 from snncore.spikes import SpikeTrain
 from snncore.tasks import Task
@@ -54,7 +54,7 @@ class Evaluation:
 @torch.no_grad()
 def evaluate(
     job: spec.JobSpec,
-    network: Network,
+    network: AnyNetwork,
     task: Task,
     samples: AnySamples,
     split: str,
@@ -85,7 +85,7 @@ def evaluate(
 
 
 def _present(
-    network: Network,
+    network: AnyNetwork,
     task: Task,
     batch: Batch,
     evaluation: Evaluation,
@@ -109,7 +109,8 @@ def _present(
     evaluation.predictions.append(judgement.prediction[asked].cpu())
     if not recorded:
         return
-    outputs, targets = task.outputs(shown.reading), task.targets(batch.x, batch.y)
+    outputs = task.outputs(shown.reading)
+    targets = task.targets(batch.x, batch.y).expand_as(outputs)
     one_answer = judgement.label.ndim == 1
     for b, sample in enumerate(recorded):
         reading = {

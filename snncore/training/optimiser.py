@@ -9,16 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from snncore import spec
+from snncore.training.checkpoints import Plateau
 
 
-def learning_rate(training: spec.Training, step: int, steps_per_epoch: int) -> float:
-    """The learning rate of optimiser update `step` (counted from 0): a function of the step alone."""
+def learning_rate(training: spec.Training, step: int, steps_per_epoch: int, n_plateaus: int = 0) -> float:
+    """The learning rate of optimiser update `step` (counted from 0): a function of the step, and where the schedule
+    watches for plateaus, of how many there were."""
     base = training.optimiser.learning_rate
     match training.schedule:
         case spec.ConstantRate():
             return base
         case spec.StepDecay() as schedule:
             return base * schedule.factor ** (step // steps_per_epoch // schedule.every_epochs)
+        case spec.PlateauDecay() as schedule:
+            return base * float(schedule.factor**n_plateaus)
         case spec.CosineDecay() as schedule:
             if step < schedule.warmup_steps:
                 return base * (step + 1) / schedule.warmup_steps
@@ -26,6 +30,16 @@ def learning_rate(training: spec.Training, step: int, steps_per_epoch: int) -> f
             way = (step - schedule.warmup_steps) / max(1, last - schedule.warmup_steps)
             low = schedule.final_fraction
             return base * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * way)))
+
+
+def watch(plateau: Plateau, schedule: spec.PlateauDecay, accuracy: float) -> None:
+    """Note the accuracy of an epoch; as many as the schedule's patience without a better one make a plateau."""
+    if accuracy > plateau.best + schedule.min_delta:
+        plateau.best, plateau.epochs = accuracy, 0
+        return
+    plateau.epochs += 1
+    if plateau.epochs >= schedule.patience:
+        plateau.epochs, plateau.count = 0, plateau.count + 1
 
 
 def make_adam(network: nn.Module, adam: spec.Adam) -> torch.optim.AdamW:

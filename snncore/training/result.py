@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from snncore import spec
-from snncore.networks import Network
+from snncore.networks import AnyNetwork
 from snncore.training.environment import peak_memory_bytes
 from snncore.training.evaluation import Evaluation
 from snncore.training.tally import Tally
@@ -23,9 +23,11 @@ def split_metrics(
 
 
 def of_tally(tally: Tally) -> dict[str, float]:
-    """The metrics of a split, and what an ideal observer of the same spikes would get, where one is known."""
-    ceiling = {} if tally.ceiling is None else {"ceiling_accuracy": tally.ceiling}
-    return {"loss": tally.loss, "accuracy": tally.accuracy} | ceiling
+    """The metrics of a split. `ceiling_accuracy` is what an ideal observer of the same spikes would get."""
+    known = {"true_label_probability": tally.true_label_probability, "ceiling_accuracy": tally.ceiling}
+    return {"loss": tally.loss, "accuracy": tally.accuracy} | {
+        name: value for name, value in known.items() if value is not None
+    }
 
 
 def confusion_matrix(job: spec.JobSpec, test: Evaluation) -> list[list[int]] | None:
@@ -46,7 +48,7 @@ def firing(job: spec.JobSpec, test: Evaluation) -> dict[str, dict[str, float]]:
     }
 
 
-def cost(job: spec.JobSpec, network: Network, test: Evaluation, step: int, wall_time_s: float) -> dict[str, Any]:
+def cost(job: spec.JobSpec, network: AnyNetwork, test: Evaluation, step: int, wall_time_s: float) -> dict[str, Any]:
     """Time and memory of the run; spikes a sample, and the synapses that they went through."""
     fan_out = network.fan_out()
     spikes = {layer: test.tally.spikes_a_sample(layer) for layer in test.tally.layers()}

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from snncore import datasets, spec
 from snncore.datasets import AnySamples
 from snncore.errors import Diverged, OutOfMemory
 from snncore.events import Checkpoint, Event, Finished, Log, Metric, Progress, Raster, Split, Started, Stopped
-from snncore.networks import Network
+from snncore.networks import make_network
 from snncore.streams import stream
 from snncore.tasks import make_task
 from snncore.training import checkpoints
@@ -28,8 +29,9 @@ from snncore.training.optimiser import (
     optimiser_tensors,
     rate_loss,
     restore_optimiser,
+    watch,
 )
-from snncore.training.result import confusion_matrix, cost, firing, split_metrics
+from snncore.training.result import confusion_matrix, cost, firing, of_tally, split_metrics
 from snncore.training.tally import Tally
 
 
@@ -85,8 +87,11 @@ class _Run:
         self.device = choose_device(job.device)
         self.dtype = torch.float32 if job.training.precision == "float32" else torch.float64
         self.data = datasets.load(job.dataset, job.seed)
+        self.selecting: Split = "test" if job.training.seed_protocol else "validation"
+        """The split that takes the part of the validation split."""
+        self.selects = len(getattr(self.data, self.selecting)) > 0
         self.task = make_task(job)
-        self.network = Network(job, self.device, checkpoints.embedded_network(job, networks))
+        self.network = make_network(job, self.device, checkpoints.embedded_network(job, networks))
         self.optimiser = make_adam(self.network, job.training.optimiser)
         self.position = Position()
         self.tally = Tally()
@@ -134,7 +139,7 @@ class _Run:
                 yield Log("warning", warning)
             yield from self._connectivity()
         epochs = self.job.training.epochs
-        while self.position.epoch <= epochs:
+        while self.position.epoch <= epochs and not self._stopped_early():
             yield from self._epoch()
             if self.reason is not None:
                 yield from self._checkpoint()
@@ -157,8 +162,8 @@ class _Run:
                 yield from self._checkpoint_when_due()
                 yield from self._batch(ready)
         validation: Evaluation | None = None
-        if len(self.data.validation):
-            validation = self._evaluate("validation", self._rasters_wanted())
+        if self.selects:
+            validation = self._evaluate(self.selecting, self._rasters_wanted())
             if validation is None:
                 return
         yield from self._close_epoch(validation)
@@ -174,14 +179,14 @@ class _Run:
         job, training = self.job, self.job.training
         began = time.monotonic()
         epoch = self.position.epoch
-        shown = self.network(ready.inputs)
+        shown = self.network(ready.inputs, self._draws)
         judgement = self.task.judge(shown.reading, ready.x, ready.y)
         loss = judgement.loss
         if training.rate_regulariser is not None:
             rate_term = rate_loss(shown.counts, training.rate_regulariser, job.encoding.n_steps, job.encoding.dt_ms)
             self.tally.add_value("rate_loss", rate_term)
             loss = loss + rate_term
-        rate = learning_rate(training, self.step, job.steps_per_epoch)
+        rate = learning_rate(training, self.step, job.steps_per_epoch, self.position.plateau.count)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)
@@ -218,19 +223,25 @@ class _Run:
             eta_s=(steps - done) * training.batch_size / self.samples_a_second,
         )
 
+    def _draws(self, name: str) -> np.random.Generator:
+        """The random stream of a layer for the current batch."""
+        return stream(self.job.seed, f"layer/{name}", self.position.batch, self.position.epoch)
+
     def _update(self, rate: float) -> None:
-        """The optimiser's step, and the rewiring around it where there is any."""
+        """The optimiser's step, the rewiring around it where there is any, and what parameters must not leave."""
         if self.network.rewiring is None:
             self.optimiser.step()
+            self.network.constrain()
             return
         for name, n in self.network.rewiring.update(self.optimiser.step, rate, self.step).items():
             self.tally.add_value(f"rewired.{name}", torch.tensor(n))
+        self.network.constrain()
 
     def _close_epoch(self, validation: Evaluation | None) -> Iterator[Event]:
         position, training = self.position, self.job.training
         epoch, step = position.epoch, self.step
         self._demand_finite(self.tally.loss, "loss of the epoch")
-        position.train = {"loss": self.tally.loss, "accuracy": self.tally.accuracy}
+        position.train = of_tally(self.tally)
         yield from self._split_metrics("train", self.tally)
         yield Metric("learning_rate", "train", step, epoch, self.optimiser.param_groups[0]["lr"])
         for name in ("gradient_norm", "rate_loss"):
@@ -240,12 +251,15 @@ class _Run:
         for name in self.network.rewiring.synapses if self.network.rewiring else ():
             yield Metric(f"rewired.{name}", "train", step, epoch, self.tally.total(f"rewired.{name}"))
         if validation is not None:
-            yield from self._split_metrics("validation", validation.tally)
-            yield from self._rasters("validation", validation)
-            standing = (validation.tally.accuracy, -validation.tally.loss)
+            yield from self._split_metrics(self.selecting, validation.tally)
+            yield from self._rasters(self.selecting, validation)
+            standing = (self._chosen_by(validation.tally), -validation.tally.loss)
             if position.best is None or standing > position.best:
                 position.best, position.best_epoch = standing, epoch
                 self.best, self.unsaved_best = self._weights(), True
+        if isinstance(training.schedule, spec.PlateauDecay):
+            watched = self.tally if training.schedule.split == "train" or validation is None else validation.tally
+            watch(position.plateau, training.schedule, watched.accuracy)
         every = training.checkpoint_every_epochs
         if every and epoch % every == 0:
             data = checkpoints.weights_to_bytes(self.job, self._weights(), kind="periodic", epoch=epoch, step=step)
@@ -253,12 +267,30 @@ class _Run:
         position.epoch, position.batch, self.tally = epoch + 1, 0, Tally()
         yield from self._checkpoint_when_due()
 
+    def _chosen_by(self, tally: Tally) -> float:
+        """What the best weights are the best by: more is better."""
+        match self.job.training.selection:
+            case "accuracy":
+                return tally.accuracy
+            case "loss":
+                return -tally.loss
+            case "true_label_probability":
+                assert tally.true_label_probability is not None  # by the rules of the spec
+                return tally.true_label_probability
+
+    def _stopped_early(self) -> bool:
+        """Whether the validation split has not been better for as long as early stopping waits."""
+        stopping, position = self.job.training.early_stopping, self.position
+        if stopping is None or position.best_epoch is None or position.batch > 0:
+            return False
+        return position.epoch - 1 - position.best_epoch >= stopping.patience
+
     def _end(self) -> Iterator[Event]:
         """Test the chosen weights and sum up."""
         job, step = self.job, self.step
         if not self.best:
             self.best, self.unsaved_best = self._weights(), True
-            self.position.best_epoch = job.training.epochs
+            self.position.best_epoch = self.position.epoch - 1
         yield from self._checkpoint()
         self.network.load_state_dict(self.best if job.training.final_weights == "best" else self._weights())
         validation = self._evaluate("validation", 0) if len(self.data.validation) else None
@@ -267,8 +299,9 @@ class _Run:
             assert self.reason is not None
             yield Stopped(self.reason)
             return
-        yield from self._split_metrics("test", test.tally, epoch=job.training.epochs)
-        yield from self._rasters("test", test, epoch=job.training.epochs)
+        last = self.position.epoch - 1
+        yield from self._split_metrics("test", test.tally, epoch=last)
+        yield from self._rasters("test", test, epoch=last)
         wall_time_s = self._elapsed()
         yield Finished(
             {
@@ -278,6 +311,8 @@ class _Run:
                 "cost": cost(job, self.network, test, step, wall_time_s),
                 "environment": describe(job, self.device, self.network.engine.name),
                 "weights": {"kind": job.training.final_weights, "epoch": self.position.best_epoch},
+                "epochs": last,
+                "seed_protocol": job.training.seed_protocol,
             }
         )
 
@@ -288,6 +323,8 @@ class _Run:
         duration = self.job.encoding.duration_ms
         yield Metric("loss", split, self.step, epoch, tally.loss, self._loss_unit(), "min")
         yield Metric("accuracy", split, self.step, epoch, tally.accuracy, "", "max")
+        if (probability := tally.true_label_probability) is not None:
+            yield Metric("true_label_probability", split, self.step, epoch, probability, "", "max")
         if tally.ceiling is not None:
             yield Metric("ceiling_accuracy", split, self.step, epoch, tally.ceiling, "", "max")
         for layer in tally.layers():
@@ -367,6 +404,8 @@ class _Run:
         recording = self.job.recording
         if not isinstance(recording, spec.RecordSpikes):
             return 0
+        if self.selecting == "test" and not final:
+            return 0  # those of the test split are kept at the end
         return recording.n_samples if final or self.position.epoch % recording.every_epochs == 0 else 0
 
     def _loss_unit(self) -> str:

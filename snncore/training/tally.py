@@ -30,6 +30,8 @@ class Tally:
         self._plus("n_decisions", n)
         self._plus("loss", judgement.loss.detach().double() * n)
         self._plus("correct", (judgement.correct & asked).sum().double())
+        if judgement.probability is not None:
+            self._plus("probability", judgement.probability[asked].sum().double())
         for layer, count in counts.items():
             self._plus(f"spikes/{layer}", count.detach().sum(dim=0).double())
 
@@ -61,6 +63,11 @@ class Tally:
     @property
     def accuracy(self) -> float:
         return float(self.sums["correct"]) / self.n_decisions
+
+    @property
+    def true_label_probability(self) -> float | None:
+        """Mean probability of the right class, where outputs stand for probabilities."""
+        return float(self.sums["probability"]) / self.n_decisions if "probability" in self.sums else None
 
     @property
     def ceiling(self) -> float | None:

@@ -6,15 +6,15 @@ Weights are multiples of 2^-8 and inputs multiples of 2^-4, so that their sums a
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
 from snncore.engines import FULL, Activity, Backward, Engine, Layer
 from snncore.neurons import TRAINABLE, NeuronParameters, neuron_parameters
-from snncore.spec import form_of
-from snncore.spec.architecture import ConstantDelay, Delay, NormalWeights
+from snncore.spec import Surrogate, form_of
+from snncore.spec.synapses import ConstantDelay, Delay, NormalWeights
 from snncore.spikes import SpikeTrain
 from snncore.surrogates import spike_function
 from snncore.synapses import Synapses
@@ -23,6 +23,15 @@ from tests.snncore.jobs import tiny_spec
 CPU = torch.device("cpu")
 DELAY_0 = ConstantDelay(kind="constant", steps=0)
 DELAY_1 = ConstantDelay(kind="constant", steps=1)
+
+SURROGATES = {get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in get_args(get_args(Surrogate)[0])}
+"""Every kind there is, and its part of a spec."""
+
+
+def surrogate(kind: str, **numbers: float) -> dict[str, Any]:
+    """A surrogate as a spec says it, with those of the `numbers` that its kind has."""
+    known = SURROGATES[kind].model_fields
+    return {"kind": kind, **{name: value for name, value in numbers.items() if name in known}}
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from snncore.datasets import mnist
+from snncore.datasets.places import data_folders
 from snncore.spec import JobSpec, deep_merge, parse_job_spec
 
 REAL_MNIST = any(
     (folder / "mnist" / "train-images-idx3-ubyte.gz").is_file() or (folder / "train-images-idx3-ubyte.gz").is_file()
-    for folder in mnist.data_folders()
+    for folder in data_folders()
 )
+REAL_FLOWERS12 = any((folder / "flowers12" / "train").is_dir() for folder in data_folders())
 
 TINY: dict[str, Any] = {
     "task": {"kind": "classification"},

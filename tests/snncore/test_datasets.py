@@ -6,6 +6,8 @@ import gzip
 import http.server
 import os
 import threading
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from hashlib import md5
 from pathlib import Path
@@ -14,9 +16,9 @@ import numpy as np
 import pytest
 
 from snncore import datasets
-from snncore.datasets import mnist
+from snncore.datasets import fashion_mnist, idx, mnist
 from snncore.errors import DatasetUnavailable
-from snncore.spec import MNIST, Digits, ExponentialVectors
+from snncore.spec import MNIST, Digits, ExponentialVectors, FashionMNIST
 from tests.snncore.jobs import REAL_MNIST
 
 
@@ -75,33 +77,36 @@ def test_a_file_that_is_not_mnist_is_named(tmp_path: Path, monkeypatch: pytest.M
         datasets.load(MNIST(kind="mnist"), seed=0)
 
 
+TINY = gzip.compress(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9]), mtime=0)
+NOBODY = "http://127.0.0.1:9/"
+
+
 @pytest.fixture
-def mirror(tmp_path: Path) -> str:
-    """A web server on this machine with a tiny IDX file, known by its checksums, in the place of MNIST's."""
+def mirror(tmp_path: Path) -> Iterator[idx.Published]:
+    """A web server on this machine with a tiny IDX file, known by its checksum, in the place of MNIST's."""
     folder = tmp_path / "mirror"
     folder.mkdir()
-    content = bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9])
-    (folder / "tiny.gz").write_bytes(gzip.compress(content, mtime=0))
+    (folder / "tiny.gz").write_bytes(TINY)
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
+    source = f"http://127.0.0.1:{server.server_port}/"
+    yield idx.Published("Tiny", ("tiny", "."), source, {"tiny": md5(TINY).hexdigest()})
     server.shutdown()
     server.server_close()
 
 
-def test_downloads_are_checked_and_cached(mirror: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    archive = (tmp_path / "mirror" / "tiny.gz").read_bytes()
+def test_downloads_are_checked_and_cached(
+    mirror: idx.Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SPIKESMITH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setitem(mnist.ARCHIVE_MD5, "tiny", md5(archive).hexdigest())
-    file = mnist._download("tiny", source=mirror)
-    assert file == tmp_path / "cache" / "mnist" / "tiny.gz"
-    assert mnist._download("tiny", source="http://127.0.0.1:9/") == file  # from the cache: nobody answers there
+    file = idx.download(mirror, "tiny")
+    assert file == tmp_path / "cache" / "tiny" / "tiny.gz"
+    assert idx.download(replace(mirror, source=NOBODY), "tiny") == file  # from the cache: nobody answers there
 
     file.unlink()
-    monkeypatch.setitem(mnist.ARCHIVE_MD5, "tiny", "0" * 32)
     with pytest.raises(DatasetUnavailable, match=r"could not be downloaded .*SPIKESMITH_DATA"):
-        mnist._download("tiny", source=mirror)
+        idx.download(replace(mirror, archive_md5={"tiny": "0" * 32}), "tiny")
 
 
 def test_without_data_or_network_the_error_says_where_to_put_it(
@@ -109,5 +114,40 @@ def test_without_data_or_network_the_error_says_where_to_put_it(
 ) -> None:
     monkeypatch.setenv("SPIKESMITH_CACHE", str(tmp_path))
     monkeypatch.setenv("SPIKESMITH_DATA", "")
-    with pytest.raises(DatasetUnavailable, match="name its parent in SPIKESMITH_DATA"):
-        mnist._download("train-images-idx3-ubyte", source="http://127.0.0.1:9/")
+    for published, folder in ((mnist.MNIST, "mnist"), (fashion_mnist.FASHION_MNIST, "fashion_mnist")):
+        with pytest.raises(
+            DatasetUnavailable, match=f"into a folder `{folder}` and name its parent in SPIKESMITH_DATA"
+        ):
+            idx.download(replace(published, source=NOBODY), "train-images-idx3-ubyte")
+
+
+@pytest.fixture
+def clothes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Archives in the layout of Fashion-MNIST, which they are taken for: 4 images for training, 2 for tests."""
+    folder, known = tmp_path / "fashion_mnist", {}
+    folder.mkdir()
+    for part, n in (("train", 4), ("t10k", 2)):
+        pixels = bytes(range(n)) * 784
+        files = {
+            "images-idx3": bytes([0, 0, 8, 3, 0, 0, 0, n, 0, 0, 0, 28, 0, 0, 0, 28]) + pixels,
+            "labels-idx1": bytes([0, 0, 8, 1, 0, 0, 0, n, *range(n)]),
+        }
+        for name, content in files.items():
+            archive = gzip.compress(content)
+            known[f"{part}-{name}-ubyte"] = md5(archive).hexdigest()
+            (folder / f"{part}-{name}-ubyte.gz").write_bytes(archive)
+    monkeypatch.setattr(fashion_mnist, "FASHION_MNIST", replace(fashion_mnist.FASHION_MNIST, archive_md5=known))
+    monkeypatch.setenv("SPIKESMITH_DATA", str(tmp_path))
+    return folder
+
+
+def test_fashion_mnist_is_read_from_its_archives_alone(clothes: Path) -> None:
+    spec = FashionMNIST(kind="fashion_mnist", n_train=3, n_validation=1, n_test=2, pooling=2)
+    splits = datasets.load(spec, seed=0)
+    labels = [samples.y.tolist() for samples in (splits.train, splits.validation, splits.test) if samples.y is not None]
+    assert labels == [[0, 1, 2], [3], [0, 1]]
+    assert splits.train.x.shape == (3, 196)
+    for file in clothes.iterdir():
+        file.write_bytes(gzip.compress(gzip.decompress(file.read_bytes()) + b"more"))
+    with pytest.raises(DatasetUnavailable, match=r"train-images-idx3-ubyte.gz is not Fashion-MNIST's"):
+        datasets.load(spec, seed=0)

@@ -15,11 +15,11 @@ from snncore.engines.cpu import FusedCpuEngine, listed
 from snncore.engines.cpu.presentation import Links
 from snncore.errors import EngineUnavailable
 from snncore.neurons import neuron_parameters
-from snncore.spec.architecture import ConstantDelay, Delay, NormalWeights, UniformDelay
+from snncore.spec.synapses import ConstantDelay, Delay, NormalWeights, UniformDelay
 from snncore.spikes import SpikeTrain
 from snncore.surrogates import spike_function
 from snncore.synapses import Synapses
-from tests.snncore.engine_cases import Case, assert_same, present
+from tests.snncore.engine_cases import SURROGATES, Case, assert_same, present, surrogate
 from tests.snncore.jobs import tiny_spec
 
 REFERENCE, FUSED = ReferenceEngine(), FusedCpuEngine()
@@ -32,6 +32,13 @@ MIXED: dict[str, Any] = {
     "populations": [
         {"proportion": 1.0, "neuron": {**LIF, "n_refractory": 2}},
         {"proportion": 2.0, "neuron": {**ALIF, "n_refractory": 1}},
+    ],
+}
+MIXED_NON_NEGATIVE: dict[str, Any] = {
+    "kind": "mixed",
+    "populations": [
+        {"proportion": 1.0, "neuron": {**LIF, "non_negative": True, "surrogate": {"kind": "constant"}}},
+        {"proportion": 1.0, "neuron": {**ALIF, "non_negative": True, "surrogate": {"kind": "constant"}}},
     ],
 }
 SCATTERED = UniformDelay(kind="uniform", low=1, high=4)
@@ -70,6 +77,13 @@ CASES = {
     "reset in the same step": Case({**ALIF, "reset_timing": "same_step"}, trainable_neurons=True),
     "reset cut out of the gradient": Case({**ALIF, "detach_reset": True}, trainable_neurons=True),
     "reset to a value, cut out": Case({**LIF, "reset": "value", "detach_reset": True}, trainable_neurons=True),
+    "non-negative": Case({**ALIF, "non_negative": True}, trainable_neurons=True),
+    "non-negative, reset to a value": Case(
+        {**LIF, "non_negative": True, "reset": "value", "reset_timing": "same_step"}, trainable_neurons=True
+    ),
+    "non-negative, from numbers": Case(
+        MIXED_NON_NEGATIVE, sizes=(5, 9, 4), recurrent=(True, False), density=None, trainable_neurons=True, n_steps=60
+    ),
     "no reset": Case({**ALIF, "reset": "none"}, trainable_neurons=True),
     "fires above the threshold only": Case({**LIF, "fires_at": "greater"}),
     "leak decides the input scale": Case({**LIF, "input_scaling": "one_minus_decay"}, gain=8.0),
@@ -126,6 +140,8 @@ def test_synapses_are_listed_where_there_are_few_for_their_delays() -> None:
         "delays everywhere",
         "numbers as input",
         "reset in the same step",
+        "non-negative",
+        "non-negative, from numbers",
         "few synapses, delays of all kinds",
     ],
 )
@@ -143,11 +159,24 @@ def test_truncating_loses_part_of_the_gradient() -> None:
 
 
 @pytest.mark.parametrize("scaling", ["scaled", "raw"])
-@pytest.mark.parametrize("kind", ["triangle", "fast_sigmoid", "arctan", "gaussian", "boxcar"])
+@pytest.mark.parametrize("kind", SURROGATES)
 def test_every_surrogate_is_the_reference(kind: str, scaling: str) -> None:
-    surrogate = {"kind": kind, "dampening": 0.7, "width": 0.6}
-    case = Case({**ALIF, "surrogate": surrogate, "surrogate_scaling": scaling}, trainable_neurons=True)
+    form = surrogate(kind, dampening=0.7, width=0.6, lobe_height=0.3, lobe_width=2.5)
+    case = Case({**ALIF, "surrogate": form, "surrogate_scaling": scaling}, trainable_neurons=True)
     assert_same(present(FUSED, case), present(REFERENCE, case), 1e-9)
+    single = replace(case, dtype=torch.float32)
+    assert_same(present(FUSED, single), present(REFERENCE, single), 1e-4)
+
+
+@pytest.mark.parametrize("sizes", [(5, 7), (5, 9, 6)])
+def test_without_a_surrogate_no_gradient_passes_the_spikes_and_what_they_reach_learns(sizes: tuple[int, ...]) -> None:
+    case = Case(
+        {**LIF, "surrogate": {"kind": "zero"}}, sizes=sizes, recurrent=(True,) * (len(sizes) - 1), n_projected=3
+    )
+    for engine in (FUSED, REFERENCE):
+        gradients = present(engine, case).gradients
+        assert gradients.pop("projection").abs().max() > 0
+        assert all(not gradient.any() for gradient in gradients.values())
 
 
 members = st.fixed_dictionaries(
@@ -163,14 +192,10 @@ forms = st.fixed_dictionaries(
         "reset_timing": st.sampled_from(["next_step", "same_step"]),
         "detach_reset": st.booleans(),
         "fires_at": st.sampled_from(["greater_equal", "greater"]),
+        "non_negative": st.booleans(),
         "input_scaling": st.sampled_from(["plain", "one_minus_decay", "dt_over_tau"]),
         "surrogate_scaling": st.sampled_from(["scaled", "raw"]),
-        "surrogate": st.fixed_dictionaries(
-            {
-                "kind": st.sampled_from(["triangle", "fast_sigmoid", "arctan", "gaussian", "boxcar"]),
-                "width": st.sampled_from([0.5, 1.0, 3.0]),
-            }
-        ),
+        "surrogate": st.builds(surrogate, st.sampled_from(list(SURROGATES)), width=st.sampled_from([0.5, 1.0, 3.0])),
     }
 )
 

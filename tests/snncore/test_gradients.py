@@ -11,8 +11,8 @@ from torch import Tensor
 from snncore.neurons import neuron_parameters
 from snncore.scan import unroll
 from snncore.spec import form_of
-from snncore.spec.architecture import ConstantDelay, NormalWeights, UniformDelay
-from snncore.surrogates import pseudo_derivative, spike_function
+from snncore.spec.synapses import ConstantDelay, NormalWeights, UniformDelay
+from snncore.surrogates import spike_function
 from snncore.synapses import Synapses
 from tests.snncore.jobs import tiny_spec
 
@@ -113,26 +113,6 @@ def test_the_loop_has_the_gradient_of_its_smooth_form(
     weight = synapses.weight.detach().clone().requires_grad_()
     del synapses.weight
     assert torch.autograd.gradcheck(spikes_and_potentials, (current, weight))
-
-
-@pytest.mark.parametrize("kind", ["triangle", "fast_sigmoid", "arctan", "gaussian", "boxcar"])
-def test_a_surrogate_is_as_high_as_its_dampening_and_falls_off_at_its_width(kind: str) -> None:
-    surrogate = form_of(
-        tiny_spec(neuron={"surrogate": {"kind": kind, "dampening": 0.4, "width": 0.5}}).neuron
-    ).surrogate
-    x = torch.tensor([0.0, 0.25, -0.25, 0.75, -0.75], dtype=DOUBLE)
-    at_threshold, right, left, far, far_left = pseudo_derivative(surrogate, x).tolist()
-    assert at_threshold == pytest.approx(0.4)
-    assert right == left
-    assert far == far_left
-    expected = {  # at half the width, and at one and a half
-        "triangle": (0.5, 0.0),
-        "fast_sigmoid": (1 / 1.5**2, 1 / 2.5**2),
-        "arctan": (1 / 1.25, 1 / 3.25),
-        "gaussian": (0.8824969025845955, 0.32465246735834974),
-        "boxcar": (1.0, 0.0),
-    }[kind]
-    assert (right / 0.4, far / 0.4) == pytest.approx(expected)
 
 
 def test_no_gradient_flows_where_the_potential_is_a_threshold_away_or_further() -> None:

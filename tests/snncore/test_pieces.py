@@ -12,9 +12,9 @@ import torch
 from snncore.encoders import encode
 from snncore.networks import Network
 from snncore.readouts import Reading, group_counts, leaky_kernel, readout_kernel, windows
-from snncore.spec.architecture import ConstantDelay, NormalWeights, UniformDelay
 from snncore.spec.encoding import Direct, Poisson
 from snncore.spec.estimate import estimate
+from snncore.spec.synapses import ConstantDelay, NormalWeights, UniformDelay
 from snncore.spikes import SpikeTrain
 from snncore.streams import stream
 from snncore.synapses import Synapses

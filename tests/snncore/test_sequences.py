@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from snncore.datasets import load
-from snncore.datasets.mnist import averaged
+from snncore.datasets.idx import averaged
 from snncore.datasets.store_recall import SILENT, sequences
 from snncore.encoders import encode
 from snncore.engines import ReferenceEngine
@@ -126,7 +126,7 @@ def test_an_output_for_each_frame_is_what_a_readout_of_that_window_alone_gives(r
             assert torch.allclose(shown.reading.rates_hz[:, s], expected * 1000 / (stop - start))
         else:
             weighted = torch.einsum("t,tbn->bn", readout_kernel(job)[s], z)
-            assert network.leaky is not None
-            expected = weighted @ network.leaky.synapses.weight.T
+            assert network.output is not None
+            expected = weighted @ network.output.synapses.weight.T
         assert torch.allclose(shown.reading.values[:, s], expected)
     assert z.any()

@@ -58,7 +58,8 @@ def test_locations_name_the_keys_that_the_writer_sees() -> None:
         "neuron.populations.1.neuron.n_refractory",
     }
     assert locations(tiny_job(neuron={"kind": "lif", "surrogate": {"kind": "step"}})) == {"neuron.surrogate.kind"}
-    assert locations({}) == {"task", "dataset", "encoding", "architecture", "neuron", "training"}
+    assert locations({}) == {"task", "dataset", "encoding", "architecture", "training"}
+    assert locations({**tiny_job(), "neuron": None}) == {"neuron"}
     assert locations(tiny_job(nonsense={"a": 1})) == {"nonsense"}
 
 
@@ -83,6 +84,7 @@ def k_winners(n: int, k: int) -> dict[str, Any]:
         ({"encoding": {"duration_ms": 1e6}}, "encoding.duration_ms"),
         ({"dataset": {"test_fraction": 0.6, "validation_fraction": 0.5}}, "dataset.test_fraction"),
         ({"dataset": {"kind": "mnist", "n_train": 60_000}}, "dataset.n_validation"),
+        ({"dataset": {"kind": "fashion_mnist", "n_train": 60_000}}, "dataset.n_validation"),
         ({"dataset": {"kind": "exponential", "n_features": 3}}, "task.kind"),
         ({"task": {"kind": "softmax", "n_outputs": 64}}, "architecture.readout.kind"),
         ({"neuron": {"v_reset": -0.5}}, "neuron.v_reset"),
@@ -212,6 +214,48 @@ def test_a_mixed_layer_has_one_form_of_dynamics() -> None:
     assert locations(tiny_job(neuron={"kind": "mixed", "populations": populations})) == {
         "neuron.populations.1.neuron.reset"
     }
+
+
+REFERENCE: dict[str, Any] = {"engine": "reference"}
+
+
+@pytest.mark.parametrize(
+    ("neuron", "training", "wrong"),
+    [
+        ({"smoothing": {}}, {}, {"neuron.smoothing"}),
+        ({"smoothing": {}, "n_refractory": 1}, REFERENCE, {"neuron.n_refractory"}),
+        ({"smoothing": {}, "detach_reset": True}, REFERENCE, {"neuron.detach_reset"}),
+        ({"smoothing": {}, "surrogate": {"kind": "constant"}}, REFERENCE, {"neuron.surrogate"}),
+        ({"smoothing": {"reset_width": 0.1}, "reset": "none"}, REFERENCE, {"neuron.smoothing.reset_width"}),
+        ({"smoothing": {"output_width": 0.0}}, REFERENCE, {"neuron.smoothing.output_width"}),
+    ],
+)
+def test_smooth_spikes_are_for_the_reference_engine_and_go_with_nothing_that_needs_hard_ones(
+    neuron: dict[str, Any], training: dict[str, Any], wrong: set[str]
+) -> None:
+    tiny_spec(neuron={"smoothing": {}}, training=REFERENCE)
+    assert locations(tiny_job(neuron=neuron, training=training)) == wrong
+
+
+def test_the_populations_of_a_layer_are_smooth_or_hard_together() -> None:
+    populations = [
+        {"proportion": 1.0, "neuron": {"kind": "lif", "smoothing": {}, "non_negative": True}},
+        {"proportion": 1.0, "neuron": {"kind": "lif"}},
+    ]
+    job = tiny_job(neuron={"kind": "mixed", "populations": populations}, training=REFERENCE)
+    assert locations(job) == {
+        "neuron.populations.1.neuron.smoothing",
+        "neuron.populations.1.neuron.non_negative",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"), [("constant", "width"), ("zero", "dampening"), ("zero", "width"), ("gaussian", "lobe_width")]
+)
+def test_a_surrogate_takes_the_numbers_of_its_kind_and_no_others(kind: str, number: str) -> None:
+    tiny_spec(neuron={"surrogate": {"kind": kind}})
+    wrong = {"surrogate": {"kind": kind, number: 2.0}}
+    assert locations(tiny_job(neuron=wrong)) == {f"neuron.surrogate.{number}"}
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from snncore.engines.cpu.presentation import Given, Links, Part, Run, State, pad
 from snncore.engines.interface import surrogate_spike
 from snncore.neurons import TRAINABLE
 from snncore.spikes import WORD
+from snncore.surrogates import shape_of
 
 GROUP = 4
 """Samples that a kernel takes together."""
@@ -28,7 +29,18 @@ TILE_BYTES = 2**19
 """Weights that the kernel keeps going back to, in bytes: they should stay in the second-level cache of a core."""
 
 RESETS = ("subtract", "value", "none")
-SURROGATES = ("triangle", "fast_sigmoid", "arctan", "gaussian", "boxcar")
+SURROGATES = (
+    "triangle",
+    "fast_sigmoid",
+    "arctan",
+    "gaussian",
+    "boxcar",
+    "constant",
+    "zero",
+    "sigmoid",
+    "exponential",
+    "multi_gaussian",
+)
 
 
 def density(words: Tensor, n: int) -> float:
@@ -129,8 +141,11 @@ class Kernels:
         at.reset = RESETS.index(p.reset)
         at.same_step, at.detach_reset = p.reset_timing == "same_step", p.detach_reset
         at.adaptive, at.refractory, at.inclusive = p.adaptive, p.refractory, spike.inclusive
-        at.surrogate, at.scaled = SURROGATES.index(spike.surrogate.kind), spike.scaled
-        at.v_reset, at.dampening, at.surrogate_width = p.v_reset, spike.surrogate.dampening, spike.surrogate.width
+        at.non_negative, at.v_reset = p.non_negative, p.v_reset
+        shape = shape_of(spike.surrogate)
+        at.surrogate, at.scaled = SURROGATES.index(shape.kind), spike.scaled
+        at.dampening, at.surrogate_width = shape.dampening, shape.width
+        at.lobe_height, at.lobe_width = shape.lobe_height, shape.lobe_width
         at.v, at.a, at.wait = self.pointer(state.v), self.pointer(state.a), self.pointer(state.wait)
         at.marked_a, at.marked_wait = self.pointer(marks.a), self.pointer(marks.wait)
         if self.kernel is not None and i + 1 == len(run.parts):

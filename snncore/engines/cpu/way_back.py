@@ -189,7 +189,8 @@ class WayBack:
         names = list(self.parameters[i])
         with torch.enable_grad():
             free = {name: getattr(p, name).detach().requires_grad_() for name in names}
-            values = {f.name: getattr(p, f.name) for f in fields(p)} | free
+            # dL/dv is that of the potential before it is cut off at zero
+            values = {f.name: getattr(p, f.name) for f in fields(p)} | free | {"non_negative": False}
             before = NeuronState(state.v[:, : part.n], z, state.a[:, : part.n], state.wait[:, : part.n])
             after = step(torch.zeros_like(z), before, NeuronParameters(**values), part.layer.spike)
         adjoint = self.adjoints[i]

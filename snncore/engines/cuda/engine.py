@@ -33,7 +33,7 @@ from snncore.engines.interface import (
 from snncore.engines.stack import arriving_current, layer_by_layer
 from snncore.errors import EngineUnavailable
 from snncore.neurons import TRAINABLE, NeuronParameters
-from snncore.surrogates import SurrogateSpike
+from snncore.surrogates import SurrogateSpike, shape_of
 from snncore.synapses import Synapses
 
 BLOCK_ALONE = 128
@@ -132,17 +132,20 @@ class _Form:
             "RESET": p.reset,
             "SAME_STEP": p.reset_timing == "same_step",
             "V_RESET": float(p.v_reset),
+            "NON_NEGATIVE": p.non_negative,
             "ADAPTIVE": p.adaptive,
             "REFRACTORY": p.refractory,
         }
 
     def surrogate(self) -> dict[str, object]:
-        surrogate = self.spike.surrogate
+        shape = shape_of(self.spike.surrogate)
         return {
             "DETACHED": self.parameters.detach_reset,
-            "SURROGATE": surrogate.kind,
-            "DAMPENING": float(surrogate.dampening),
-            "WIDTH": float(surrogate.width),
+            "SURROGATE": shape.kind,
+            "DAMPENING": float(shape.dampening),
+            "WIDTH": float(shape.width),
+            "LOBE_HEIGHT": float(shape.lobe_height),
+            "LOBE_WIDTH": float(shape.lobe_width),
             "SCALED": self.spike.scaled,
         }
 

@@ -4,12 +4,13 @@ Forward, the operations and their order are those of `snncore.neurons.step`:
 
     threshold[t] = v_threshold + beta_adapt a[t]
     v[t] = d v[t-1] + g (I[t] + sum_k W_k z[t - delay_k]) - threshold[t-1] z[t-1]      (and the other resets)
+    v[t] = max(0, v[t])                                                                (if non-negative)
     z[t] = H(v[t] - threshold[t]), unless refractory
 
 Backward, with D x for dL/dx, h the surrogate, s = 1 / threshold[t] if it is `scaled` and 1 otherwise, going down in t:
 
     D z[t] = given[t] + sum_k W_k^T D I[t + delay_k] + (1 - r) D a[t+1] - threshold[t] D v[t+1]
-    D v[t] = d D v[t+1] + s h D z[t]
+    D v[t] = d D v[t+1] + s h D z[t]      (if non-negative: 0 where v[t] is)
     D threshold[t] = - z[t] D v[t+1] - (s^2 v[t] or 1) h D z[t]
     D a[t] = r D a[t+1] + beta_adapt D threshold[t]
     D I[t] = g D v[t]
@@ -51,23 +52,27 @@ def _integrate(
     RESET: tl.constexpr,
     SAME_STEP: tl.constexpr,
     V_RESET: tl.constexpr,
+    NON_NEGATIVE: tl.constexpr,
 ) -> tl.tensor:
     """The potential of this step. `v`, `z` and `threshold` are of the step before."""
     if RESET == "subtract":
         drop = threshold * z
         if SAME_STEP:
-            return decay * (v - drop) + incoming
+            v = decay * (v - drop) + incoming
         else:
-            return decay * v + incoming - drop
+            v = decay * v + incoming - drop
     elif RESET == "value":
         rest = v * (1 - z)
         level = z * V_RESET
         if SAME_STEP:
-            return decay * (rest + level) + incoming
+            v = decay * (rest + level) + incoming
         else:
-            return decay * rest + level + incoming
+            v = decay * rest + level + incoming
     else:
-        return decay * v + incoming
+        v = decay * v + incoming
+    if NON_NEGATIVE:
+        v = tl.maximum(v, 0.0)
+    return v
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -84,8 +89,22 @@ def _fire(
 
 
 @triton.jit  # type: ignore[untyped-decorator]
+def _multi_gaussian(x: tl.tensor, LOBE_HEIGHT: tl.constexpr, LOBE_WIDTH: tl.constexpr) -> tl.tensor:
+    right = (x - 1) / LOBE_WIDTH
+    left = (x + 1) / LOBE_WIDTH
+    lobes = tl.exp(right * right * -0.5) + tl.exp(left * left * -0.5)
+    return tl.exp(x * x * -0.5) * (1 + LOBE_HEIGHT) - lobes * (LOBE_HEIGHT / LOBE_WIDTH)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
 def _pseudo_derivative(
-    v: tl.tensor, threshold: tl.tensor, SURROGATE: tl.constexpr, DAMPENING: tl.constexpr, WIDTH: tl.constexpr
+    v: tl.tensor,
+    threshold: tl.tensor,
+    SURROGATE: tl.constexpr,
+    DAMPENING: tl.constexpr,
+    WIDTH: tl.constexpr,
+    LOBE_HEIGHT: tl.constexpr,
+    LOBE_WIDTH: tl.constexpr,
 ) -> tl.tensor:
     """h(x) of x = (v - threshold) / threshold, as `snncore.surrogates.pseudo_derivative`."""
     x = (v - threshold) / threshold / WIDTH
@@ -98,8 +117,20 @@ def _pseudo_derivative(
         shape = 1 / (1 + x * x)
     elif SURROGATE == "gaussian":
         shape = tl.exp(x * x * -0.5)
-    else:
+    elif SURROGATE == "boxcar":
         shape = (tl.abs(x) <= 1).to(v.dtype)
+    elif SURROGATE == "sigmoid":
+        tail = tl.exp(-tl.abs(x))
+        base = 1 + tail
+        shape = tail * 4 / (base * base)
+    elif SURROGATE == "exponential":
+        shape = tl.exp(-tl.abs(x))
+    elif SURROGATE == "multi_gaussian":
+        hill = _multi_gaussian(x, LOBE_HEIGHT, LOBE_WIDTH)
+        shape = hill / _multi_gaussian(x * 0, LOBE_HEIGHT, LOBE_WIDTH)
+    else:
+        # 'constant', and 'zero' with a height of 0
+        shape = x * 0 + 1
     return shape * DAMPENING
 
 
@@ -121,11 +152,13 @@ def _step_back(
     SAME_STEP: tl.constexpr,
     DETACHED: tl.constexpr,
     V_RESET: tl.constexpr,
+    NON_NEGATIVE: tl.constexpr,
     ADAPTIVE: tl.constexpr,
     SCALED: tl.constexpr,
 ) -> tl.tensor:
     """dv and da of step t + 1 in, those of step t out, with dL/dthreshold[t] and what leaked from step t to t + 1.
 
+    Where potentials are cut off at zero, dv is for the potential before that.
     Where `keep` is 0 instead of 1, nothing passes from step t + 1 to the state of step t. The threshold of step t has a
     part in the reset of step t + 1 all the same, and its gradient counts for the parameters.
     """
@@ -165,6 +198,8 @@ def _step_back(
     if ADAPTIVE:
         da = decay_adapt * da * keep + beta * (raised * keep - crossing)
     dv = stays * keep + surge
+    if NON_NEGATIVE:
+        dv = tl.where(v > 0, dv, 0.0)
     return dv, da, d_threshold, leaking
 
 
@@ -220,6 +255,7 @@ def forward_alone(
     RESET: tl.constexpr,
     SAME_STEP: tl.constexpr,
     V_RESET: tl.constexpr,
+    NON_NEGATIVE: tl.constexpr,
     ADAPTIVE: tl.constexpr,
     REFRACTORY: tl.constexpr,
     INCLUSIVE: tl.constexpr,
@@ -251,7 +287,9 @@ def forward_alone(
     for t in range(n_steps):
         now = tl.cast(t, tl.int64) * size
         incoming = scale * tl.load(current + now + e, mask=inside, other=0.0)
-        v = _integrate(v, fired, _threshold(resting, beta, a, ADAPTIVE), incoming, decay, RESET, SAME_STEP, V_RESET)
+        v = _integrate(
+            v, fired, _threshold(resting, beta, a, ADAPTIVE), incoming, decay, RESET, SAME_STEP, V_RESET, NON_NEGATIVE
+        )
         if KEEP_V:
             tl.store(v_tape + now + e, v, mask=inside)
         if ADAPTIVE:
@@ -300,6 +338,7 @@ def forward_recurrent(
     RESET: tl.constexpr,
     SAME_STEP: tl.constexpr,
     V_RESET: tl.constexpr,
+    NON_NEGATIVE: tl.constexpr,
     ADAPTIVE: tl.constexpr,
     REFRACTORY: tl.constexpr,
     INCLUSIVE: tl.constexpr,
@@ -345,7 +384,7 @@ def forward_recurrent(
             wait = tl.load(wait_state + e, mask=inside, other=0)
             fired = tl.load(own_z - size + e, mask=inside, other=0.0)
             before = _threshold(resting, beta, a, ADAPTIVE)
-            v = _integrate(v, fired, before, incoming, decay, RESET, SAME_STEP, V_RESET)
+            v = _integrate(v, fired, before, incoming, decay, RESET, SAME_STEP, V_RESET, NON_NEGATIVE)
             tl.store(v_state + e, v, mask=inside)
             if KEEP_V:
                 tl.store(v_tape + now + e, v, mask=inside)
@@ -395,11 +434,14 @@ def backward_alone(
     SAME_STEP: tl.constexpr,
     DETACHED: tl.constexpr,
     V_RESET: tl.constexpr,
+    NON_NEGATIVE: tl.constexpr,
     ADAPTIVE: tl.constexpr,
     REFRACTORY: tl.constexpr,
     SURROGATE: tl.constexpr,
     DAMPENING: tl.constexpr,
     WIDTH: tl.constexpr,
+    LOBE_HEIGHT: tl.constexpr,
+    LOBE_WIDTH: tl.constexpr,
     SCALED: tl.constexpr,
     PARAMETERS: tl.constexpr,
     KEEP_TOTAL: tl.constexpr,
@@ -437,14 +479,14 @@ def backward_alone(
         if ADAPTIVE:
             a = tl.load(a_tape + now + e, mask=inside, other=0.0)
         threshold = _threshold(resting, beta, a, ADAPTIVE)
-        h = _pseudo_derivative(v, threshold, SURROGATE, DAMPENING, WIDTH)
+        h = _pseudo_derivative(v, threshold, SURROGATE, DAMPENING, WIDTH, LOBE_HEIGHT, LOBE_WIDTH)
         if REFRACTORY:
             h = tl.where(tl.load(closed + now + e, mask=inside, other=0) != 0, 0.0, h)
         dv_next = dv
         da_next = da
         dv, da, d_threshold, leaking = _step_back(
             dv, da, dz, h, v, fired, a, threshold, keep, decay, fading, beta,
-            RESET, SAME_STEP, DETACHED, V_RESET, ADAPTIVE, SCALED,
+            RESET, SAME_STEP, DETACHED, V_RESET, NON_NEGATIVE, ADAPTIVE, SCALED,
         )  # fmt: skip
         tl.store(d_current + now + e, scale * dv, mask=inside)
         if PARAMETERS:
@@ -500,11 +542,14 @@ def backward_recurrent(
     SAME_STEP: tl.constexpr,
     DETACHED: tl.constexpr,
     V_RESET: tl.constexpr,
+    NON_NEGATIVE: tl.constexpr,
     ADAPTIVE: tl.constexpr,
     REFRACTORY: tl.constexpr,
     SURROGATE: tl.constexpr,
     DAMPENING: tl.constexpr,
     WIDTH: tl.constexpr,
+    LOBE_HEIGHT: tl.constexpr,
+    LOBE_WIDTH: tl.constexpr,
     SCALED: tl.constexpr,
     PARAMETERS: tl.constexpr,
     KEEP_TOTAL: tl.constexpr,
@@ -547,14 +592,14 @@ def backward_recurrent(
             if ADAPTIVE:
                 a = tl.load(a_tape + now + e, mask=inside, other=0.0)
             threshold = _threshold(resting, beta, a, ADAPTIVE)
-            h = _pseudo_derivative(v, threshold, SURROGATE, DAMPENING, WIDTH)
+            h = _pseudo_derivative(v, threshold, SURROGATE, DAMPENING, WIDTH, LOBE_HEIGHT, LOBE_WIDTH)
             if REFRACTORY:
                 h = tl.where(tl.load(closed + now + e, mask=inside, other=0) != 0, 0.0, h)
             dv_next = tl.load(dv_state + e, mask=inside, other=0.0)
             da_next = tl.load(da_state + e, mask=inside, other=0.0)
             dv, da, d_threshold, leaking = _step_back(
                 dv_next, da_next, dz, h, v, fired, a, threshold, keep, decay, fading, beta,
-                RESET, SAME_STEP, DETACHED, V_RESET, ADAPTIVE, SCALED,
+                RESET, SAME_STEP, DETACHED, V_RESET, NON_NEGATIVE, ADAPTIVE, SCALED,
             )  # fmt: skip
             tl.store(d_current + now + e, scale * dv, mask=inside)
             tl.store(dv_state + e, dv, mask=inside)

@@ -184,6 +184,9 @@ static void NAME(integrate)(const Layer *layer, int64_t column, REAL *restrict v
     } else {
         EACH v[j] = decay[j] * before[j] + scale[j] * current[j];
     }
+    if (layer->non_negative) {
+        EACH v[j] = v[j] < 0 ? 0 : v[j];
+    }
 }
 
 static void NAME(adapt)(const Layer *layer, int64_t column, REAL *restrict a, const REAL *restrict z) {
@@ -344,8 +347,34 @@ static void NAME(pseudo_derivative)(const Layer *layer, REAL *restrict h, const 
     case 3:
         EACH h[j] = height * EXP((REAL)-0.5 * (h[j] * h[j]));
         break;
-    default:
+    case 4:
         EACH h[j] = FABS(h[j]) <= 1 ? height : 0;
+        break;
+    case 5:
+        EACH h[j] = height;
+        break;
+    case 6:
+        EACH h[j] = 0;
+        break;
+    case 7:
+        EACH {
+            const REAL tail = EXP(-FABS(h[j])), base = 1 + tail;
+            h[j] = height * (4 * tail / (base * base));
+        }
+        break;
+    case 8:
+        EACH h[j] = height * EXP(-FABS(h[j]));
+        break;
+    default: {
+        const REAL hill = 1 + layer->lobe_height, lobe = layer->lobe_height / layer->lobe_width;
+        const REAL spread = (REAL)-0.5 / (layer->lobe_width * layer->lobe_width);
+        const REAL scale = height / (hill - 2 * lobe * EXP(spread));
+        EACH {
+            const REAL right = h[j] - 1, left = h[j] + 1;
+            const REAL lobes = EXP(spread * (right * right)) + EXP(spread * (left * left));
+            h[j] = scale * (hill * EXP((REAL)-0.5 * (h[j] * h[j])) - lobe * lobes);
+        }
+    }
     }
 }
 
@@ -448,7 +477,8 @@ static void NAME(parameters_back)(const Layer *layer, int64_t here, const REAL *
     }
 }
 
-/* dv, da and the tape from step t + 1 to step t. dz is dL/dz[t] but for what reset and adaptation pass on. */
+/* dv, da and the tape from step t + 1 to step t. dz is dL/dz[t] but for what reset and adaptation pass on. Where
+   potentials are cut off at zero, dv is for the potential before that. */
 static void NAME(step_back)(const Layer *layer, int64_t here, REAL *restrict v, const REAL *restrict dz,
                             const REAL *restrict h, const REAL *restrict z, const REAL *restrict threshold,
                             REAL *restrict d_threshold) {
@@ -459,7 +489,7 @@ static void NAME(step_back)(const Layer *layer, int64_t here, REAL *restrict v, 
     const int attached = !layer->detach_reset;
     const REAL subtracts = layer->reset == 0 && attached, sets = layer->reset == 1 && attached;
     const REAL clears = layer->reset == 1, level = layer->v_reset;
-    const int same_step = layer->same_step != 0, scaled = layer->scaled != 0;
+    const int same_step = layer->same_step != 0, scaled = layer->scaled != 0, cut_off = layer->non_negative != 0;
     EACH {
         const REAL leaked = decay[j] * dv[j];
         const REAL reset = same_step ? leaked : dv[j];
@@ -470,7 +500,8 @@ static void NAME(step_back)(const Layer *layer, int64_t here, REAL *restrict v, 
         const REAL raised = -subtracts * z[j] * reset - surge * (scaled ? v[j] * slope : 1);
         d_threshold[j] = raised;
         da[j] = decay_adapt[j] * da[j] + beta[j] * raised;
-        dv[j] = leaked * (1 - clears * z[j]) + surge;
+        const REAL arriving = leaked * (1 - clears * z[j]) + surge;
+        dv[j] = cut_off && !(v[j] > 0) ? 0 : arriving;
         v[j] = scale[j] * dv[j];
     }
 }

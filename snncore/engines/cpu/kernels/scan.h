@@ -58,10 +58,12 @@ typedef struct {
     const REAL *decay_mem, *input_scale, *v_threshold, *decay_adapt, *beta_adapt;
     const int32_t *n_refractory;
     int64_t reset; /* 0 subtract, 1 value, 2 none */
-    int64_t same_step, detach_reset, adaptive, refractory, inclusive;
-    int64_t surrogate; /* 0 triangle, 1 fast_sigmoid, 2 arctan, 3 gaussian, 4 boxcar */
+    int64_t same_step, detach_reset, adaptive, refractory, inclusive, non_negative;
+    /* 0 triangle, 1 fast_sigmoid, 2 arctan, 3 gaussian, 4 boxcar, 5 constant, 6 zero, 7 sigmoid, 8 exponential,
+       9 multi_gaussian */
+    int64_t surrogate;
     int64_t scaled;
-    REAL v_reset, dampening, surrogate_width;
+    REAL v_reset, dampening, surrogate_width, lobe_height, lobe_width;
 
     /* state [B, stride], from before the chunk to its end */
     REAL *v, *a;
