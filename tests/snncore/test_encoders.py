@@ -114,12 +114,6 @@ def test_the_refusal_names_the_number_of_frames() -> None:
         tiny_spec(dataset={"kind": "mnist", "pooling": 2}, encoding={"scan": "columns", "frames": 2})
 
 
-def test_a_network_learns_from_columns() -> None:
-    job = tiny_spec(encoding={"kind": "direct", "duration_ms": 8.0, "frames": 8, "scan": "columns"})
-    assert n_inputs(job) == 8
-    assert any(isinstance(event, Finished) for event in train(job))
-
-
 # -- latency
 
 
@@ -282,9 +276,14 @@ def test_the_spec_knows_how_many_neurons_and_steps_the_encoding_makes(
 
 @pytest.mark.parametrize("encoding", ENCODINGS, ids=lambda encoding: encoding["kind"])
 def test_a_network_learns_from_every_encoding(encoding: dict[str, Any]) -> None:
-    document = {**tiny_job(), "encoding": {"duration_ms": 16.0, "frames": 8, "scan": "rows", **encoding}}
+    document = tiny_job(
+        architecture={"n_hidden": 60},
+        neuron={"tau_mem_ms": 20.0},
+        training={"epochs": 4, "batch_size": 64, "optimiser": {"kind": "adam", "learning_rate": 0.01}},
+    )
+    document["encoding"] = {"duration_ms": 32.0, "frames": 8, "scan": "rows", **encoding}
     finished = [event for event in train(parse_job_spec(document)) if isinstance(event, Finished)]
-    assert math.isfinite(finished[0].result["metrics"]["test"]["loss"])
+    assert finished[0].result["metrics"]["test"]["accuracy"] > 0.3  # chance: 0.1
 
 
 def test_the_images_of_a_dataset_have_as_many_features_as_they_say() -> None:
