@@ -77,5 +77,20 @@ class SpikeTrain:
         return replace(self, words=self.words[:, b : b + 1])
 
     def counts(self) -> Tensor:
-        """Spikes of each neuron `[B, N]`."""
-        return self.dense(torch.uint8).sum(dim=0)
+        """Spikes of each neuron `[B, N]`, int64.
+
+        Bits are added 64 neurons at a time: `planes[i]` is bit i of the counts so far, of two steps, of four and so on.
+        """
+        planes = [self.words]
+        while len(planes[0]) > 1:
+            odd = len(planes[0]) % 2
+            planes = [torch.nn.functional.pad(plane, (0, 0, 0, 0, 0, odd)) for plane in planes]
+            carry, sums = torch.zeros_like(planes[0][::2]), []
+            for plane in planes:
+                a, b = plane[::2], plane[1::2]
+                either = a ^ b
+                sums.append(either ^ carry)
+                carry = (a & b) | (either & carry)
+            planes = [*sums, carry]
+        bits = [replace(self, words=plane).dense(torch.int64).sum(dim=0) << i for i, plane in enumerate(planes)]
+        return torch.stack(bits).sum(dim=0)
