@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from snncore.illustrations.base import Illustration, Parameters, Result, Threshold, Vector, WeightLeak
-from snncore.lif_unit import exact_period, input_threshold, period
+from snncore.illustrations.base import Illustration, Parameters, Result, Threshold, Vector, WeightLeak, whole_steps
+from snncore.lif_unit import input_threshold, period, time_to_threshold
 
 
 class PeriodParameters(Parameters):
@@ -28,12 +28,11 @@ def compute(parameters: PeriodParameters) -> PeriodCurve:
     """k = ceil(ln(1 - threshold w_leak / (I w_input)) / ln(1 - w_leak))"""
     unit = (parameters.w_input, parameters.w_leak, parameters.threshold)
     current = parameters.largest_current * np.arange(1, parameters.points + 1) / parameters.points
-    currents = current.tolist()
     return PeriodCurve(
         current=current,
-        period_steps=[period(one, *unit) for one in currents],
-        exact_steps=[exact_period(one, *unit) for one in currents],
-        input_threshold=input_threshold(*unit),
+        period_steps=[whole_steps(k) for k in period(current, *unit)],
+        exact_steps=[float(time) if np.isfinite(time) else None for time in time_to_threshold(current, *unit)],
+        input_threshold=float(input_threshold(*unit)),
     )
 
 

@@ -14,6 +14,7 @@ from snncore.illustrations.base import (
     Vector,
     WeightInput,
     WeightLeak,
+    whole_steps,
 )
 from snncore.illustrations.lif import run_one
 from snncore.lif_unit import input_threshold, period
@@ -48,8 +49,10 @@ def compute(parameters: UnitParameters) -> UnitTrace:
         v=v,
         spikes=z.astype(np.int64),
         spike_steps=np.flatnonzero(z),
-        period_steps=period(parameters.current, w_input, w_leak, threshold) if parameters.is_constant else None,
-        input_threshold=input_threshold(w_input, w_leak, threshold) if w_input > 0 else None,
+        period_steps=whole_steps(period(parameters.current, w_input, w_leak, threshold))
+        if parameters.is_constant
+        else None,
+        input_threshold=float(input_threshold(w_input, w_leak, threshold)) if w_input > 0 else None,
     )
 
 

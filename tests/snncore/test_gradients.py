@@ -115,6 +115,23 @@ def test_the_loop_has_the_gradient_of_its_smooth_form(
     assert torch.autograd.gradcheck(spikes_and_potentials, (current, weight))
 
 
+def test_no_gradient_passes_a_potential_that_was_cut_off_at_zero() -> None:
+    spec = tiny_spec(neuron={**ALIF, "non_negative": True}).neuron
+    parameters = neuron_parameters(spec, 3, 1.0, dtype=DOUBLE, device=CPU)
+    current = torch.randn(9, 2, 3, dtype=DOUBLE, generator=torch.Generator().manual_seed(5)).requires_grad_()
+
+    def potentials(current: Tensor) -> Tensor:
+        scan = unroll(current, parameters, smooth_spike, keep_v=True)
+        assert scan.v is not None
+        return scan.v
+
+    assert torch.autograd.gradcheck(potentials, (current,))
+    v = potentials(current)
+    (gradient,) = torch.autograd.grad(v.sum(), current)
+    assert torch.equal(gradient == 0, v == 0)
+    assert 10 < int((v == 0).sum()) < v.numel() - 10
+
+
 def test_no_gradient_flows_where_the_potential_is_a_threshold_away_or_further() -> None:
     job = tiny_spec(neuron={"kind": "lif", "v_threshold": 0.5})
     v = torch.tensor([[-0.2, 0.0, 0.01, 0.99, 1.0, 1.3]], dtype=DOUBLE, requires_grad=True)

@@ -84,6 +84,14 @@ def test_a_refractory_neuron_waits_exactly_its_steps_and_integrates_meanwhile() 
     assert trajectory(scan)[:3] == [2.0, 3.0, 3.5]
 
 
+def test_a_non_negative_potential_is_cut_off_at_zero_after_the_reset_and_every_input() -> None:
+    """1.5 / 2 - 0.5 - 1, with the reset, and 0.25 / 2 - 0.5 are below zero."""
+    spec = neuron(kind="lif", tau_mem_ms=HALF, non_negative=True)
+    scan = run(spec, [1.5, -0.5, 0.25, -0.5, 1.0])
+    assert trajectory(scan) == [1.5, 0.0, 0.25, 0.0, 1.0]
+    assert spike_times(scan) == [0, 4]
+
+
 @pytest.mark.parametrize(("comparison", "spikes"), [("greater_equal", [0]), ("greater", [])])
 def test_the_threshold_itself_fires_only_when_the_comparison_includes_it(comparison: str, spikes: list[int]) -> None:
     assert spike_times(run(neuron(kind="lif", fires_at=comparison), [1.0])) == spikes
