@@ -11,6 +11,8 @@ from fastapi import FastAPI
 
 from service import openapi, problems
 from service.checkpoints.router import router as checkpoints
+from service.datasets.router import UPLOAD
+from service.datasets.router import router as datasets
 from service.dispatch import Doorbell
 from service.illustrations.router import router as illustrations
 from service.jobs.router import router as jobs
@@ -51,7 +53,7 @@ def create_app(settings: Settings | None = None, *, database: Database | None = 
     app.state.database = store
     app.state.doorbell = Doorbell(store, settings.broker_url)
     app.state.figures = Figures(store, settings)
-    for router in (jobs, metrics, rasters, checkpoints, sweeps, presets, illustrations, ops):
+    for router in (jobs, metrics, rasters, checkpoints, sweeps, presets, datasets, illustrations, ops):
         app.include_router(router)
     problems.install(app)
 
@@ -63,7 +65,7 @@ def create_app(settings: Settings | None = None, *, database: Database | None = 
     app.openapi = document  # type: ignore[method-assign]
     table = RouteTable(document()["paths"], WIDE_PARAMETERS)
     # The one added last is the outermost.
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, exempt=frozenset({UPLOAD}))
     app.add_middleware(Methods, table=table)
     app.add_middleware(Measured, report=app.state.figures.report)
     app.add_middleware(RequestId)

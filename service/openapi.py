@@ -20,7 +20,17 @@ WITHOUT_STORE = (
     | {f"/v1/illustrations/{name}" for name in ILLUSTRATIONS}
 )
 
-UNTAGGED = frozenset({"/v1/jobs", "/v1/jobs/{job_id}/events", "/v1/jobs/{job_id}/logs", "/v1/sweeps", "/v1/workers"})
+UNTAGGED = frozenset(
+    {
+        "/v1/jobs",
+        "/v1/jobs/{job_id}/events",
+        "/v1/jobs/{job_id}/logs",
+        "/v1/sweeps",
+        "/v1/workers",
+        "/v1/datasets",
+        "/v1/datasets/{dataset}",
+    }
+)
 """GET answers under /v1 that are never final; all others carry an entity tag once they are."""
 IN_RANGES = ("/metrics/{name}", "/rasters/{raster_id}", "/checkpoints/{which}")
 

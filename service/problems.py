@@ -14,6 +14,9 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from service.store.errors import (
+    DatasetGone,
+    DatasetInUse,
+    DatasetNotFound,
     IllegalTransition,
     JobNeeded,
     JobNotFound,
@@ -79,6 +82,10 @@ def sweep_not_found(sweep_id: str) -> Problem:
     return Problem(404, "sweep_not_found", f"There is no sweep {printable(sweep_id)!r}.")
 
 
+def dataset_not_found(name: str) -> Problem:
+    return Problem(404, "dataset_not_found", f"There is no dataset {printable(name)!r}; GET /v1/datasets lists them.")
+
+
 def printable(text: str, most: int = 100) -> str:
     """Text of a request as it may stand in an answer."""
     text = text.encode("utf-8", "replace").decode("utf-8")
@@ -130,6 +137,18 @@ def install(app: FastAPI) -> None:
     async def on_unfinished_sweep(request: Request, error: SweepNotFinished) -> Response:
         return respond(request, Problem(409, "sweep_not_finished", str(error)))
 
+    @app.exception_handler(DatasetNotFound)
+    async def on_missing_dataset(request: Request, error: DatasetNotFound) -> Response:
+        return respond(request, dataset_not_found(error.name))
+
+    @app.exception_handler(DatasetInUse)
+    async def on_dataset_in_use(request: Request, error: DatasetInUse) -> Response:
+        return respond(request, Problem(409, "dataset_in_use", str(error)))
+
+    @app.exception_handler(DatasetGone)
+    async def on_dataset_gone(request: Request, error: DatasetGone) -> Response:
+        return respond(request, Problem(409, "dataset_gone", str(error)))
+
     @app.exception_handler(IllegalTransition)
     async def on_illegal(request: Request, error: IllegalTransition) -> Response:
         return respond(request, Problem(409, "illegal_transition", str(error)))
@@ -175,13 +194,14 @@ def _of_framework(request: Request, error: HTTPException) -> Problem:
 
 
 _DESCRIPTIONS = {
+    400: "The connection broke before the body was complete.",
     401: "No API key, or one that is not known.",
     403: "The API key lacks the scope.",
     404: "There is no such thing.",
     406: "None of the formats in Accept can be served.",
     409: "The state of a job, or another request, stands against it.",
     413: "The request is too large.",
-    415: "The body has to be JSON.",
+    415: "The body has another type than this call reads.",
     416: "The range lies behind the end.",
     422: "Something in the request has to change; `errors` names the places.",
     429: "A limit of this API key is reached.",

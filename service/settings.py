@@ -46,7 +46,11 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least that is logged.")
 
     # Limits of what a client may ask for
-    max_body_bytes: int = Field(default=4 * 2**20, ge=1024, description="Largest request body.")
+    max_body_bytes: int = Field(default=4 * 2**20, ge=1024, description="Largest request body, but for uploads.")
+    max_upload_bytes: int = Field(default=2**30, ge=1024, description="Largest file of a dataset that is uploaded.")
+    max_dataset_bytes: int = Field(
+        default=8 * 2**30, ge=1024, description="Largest uploaded dataset once it is unpacked."
+    )
     max_peak_memory_bytes: int = Field(
         default=16 * 2**30, ge=2**20, description="Largest estimated peak memory of one job."
     )

@@ -84,7 +84,7 @@ def postgres_database_url(shared_postgres_url: str) -> Iterator[str]:
     # A connection that a test left open might hold locks.
     pids = "SELECT pid FROM pg_stat_activity WHERE datname = 'shared' AND pid <> pg_backend_pid()"
     _execute(shared_postgres_url, f"SELECT pg_terminate_backend(pid) FROM ({pids}) AS others")
-    tables = ("job_need", "job", "sweep", "api_key", "worker", "idempotency")
+    tables = ("dataset", "job_need", "job", "sweep", "api_key", "worker", "idempotency")
     _execute(shared_postgres_url, "; ".join(f"DELETE FROM {table}" for table in tables))
 
 

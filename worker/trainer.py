@@ -21,8 +21,9 @@ from service.store.engine import Database, retrying
 from service.store.errors import AttemptSuperseded, StoreUnavailable
 from snncore.errors import TrainingError
 from snncore.events import Event
-from snncore.spec import JobSpec, SpecError, needed_jobs, parse_job_spec
+from snncore.spec import JobSpec, SpecError, needed_jobs, parse_job_spec, uploaded_sha256
 from worker.recorder import Recorder
+from worker.uploads import provide
 
 EXIT_DONE = 0
 EXIT_USAGE = 2
@@ -90,6 +91,8 @@ def run_attempt(attempt: Attempt, stop: StopRequests, settings: Settings, train:
             spec = parse_job_spec(spec_dict)
             needed = needed_jobs(spec)
             networks = retrying(lambda: attempt.load_networks(needed), settings.store_patience_s) if needed else {}
+            if (sha256 := uploaded_sha256(spec.dataset)) is not None:
+                provide(attempt.db, sha256, settings.store_patience_s)
             train_recorded(spec, networks, checkpoint, stop, recorder, settings, train)
         except (AttemptSuperseded, StoreUnavailable):
             raise

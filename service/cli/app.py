@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from service.cli import bench, demo, doctor, figures, jobs, keys, presets, rasters, reproduce, running, sweeps
+from service.cli import bench, datasets, demo, doctor, figures, jobs, keys, presets, rasters, reproduce, running, sweeps
 from service.cli.output import ExitCode, complain, program
 from service.client import ServiceError, ServiceUnreachable
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 for module in (running, jobs, sweeps, rasters, figures, reproduce, presets, doctor, bench, demo):
     module.register(app)
 app.add_typer(sweeps.app, name="sweeps", rich_help_panel="Jobs")
+app.add_typer(datasets.app, name="datasets", rich_help_panel="Jobs")
 app.add_typer(keys.app, name="keys")
 
 

@@ -238,6 +238,24 @@ class Illustration(Answer):
     defaults: dict[str, Any] = Field(default_factory=dict)
 
 
+class Dataset(Answer):
+    """Something to train on. `spec` is the `dataset` of a job spec."""
+
+    name: str
+    kind: str
+    state: str
+    description: str = ""
+    format: str | None = None
+    shape: list[int] | None = None
+    n_samples: int | None = None
+    n_classes: int | None = None
+    sizes: dict[str, int] | None = None
+    size_bytes: int | None = None
+    sha256: str | None = None
+    created_at: datetime | None = None
+    spec: dict[str, Any] = Field(default_factory=dict)
+
+
 class Worker(Answer):
     id: str
     hostname: str | None = None

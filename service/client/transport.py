@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -51,11 +51,30 @@ class Transport:
         """The answer to one call. `repeatable` says that the service may safely see the request twice."""
         if repeatable is None:
             repeatable = method in ("GET", "DELETE")
+        return self._patiently(
+            lambda: self._http.request(method, path, params=_present(params), json=body, headers=headers), repeatable
+        )
+
+    def upload(
+        self,
+        method: str,
+        path: str,
+        pieces: Callable[[], Iterator[bytes]],
+        headers: Mapping[str, str],
+        timeout_s: float,
+    ) -> httpx.Response:
+        """The answer to a call whose body comes in `pieces`, which are asked for anew when it is tried again."""
+        timeout = httpx.Timeout(timeout_s, connect=5.0)
+        return self._patiently(
+            lambda: self._http.request(method, path, content=pieces(), headers=headers, timeout=timeout), True
+        )
+
+    def _patiently(self, send: Callable[[], httpx.Response], repeatable: bool) -> httpx.Response:
         given_up_at = time.monotonic() + self.patience_s
         pause = 0.1
         while True:
             try:
-                response = self._http.request(method, path, params=_present(params), json=body, headers=headers)
+                response = send()
             except httpx.TransportError as error:
                 safe = repeatable or isinstance(error, NEVER_SENT)
                 if not safe or time.monotonic() + pause > given_up_at:

@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session
 from service.auth import Caller
 from service.jobs import embedding
 from service.jobs.schemas import JobView, Reference, Result, view_of
-from service.jobs.submission import Submission, needed_job_ended
+from service.jobs.submission import Submission, overtaken
 from service.once import digest, once
 from service.problems import Problem
 from service.settings import Settings
 from service.store import jobs, metrics, needs
 from service.store.engine import Database
-from service.store.errors import JobNotFound, NeededJobEnded
+from service.store.errors import DatasetGone, JobNotFound, NeededJobEnded
 from service.store.tables import Job, MetricSeries
 from service.store.transitions import TERMINAL
 from snncore.presets import Preset, UnknownPreset, get_preset
@@ -69,9 +69,10 @@ def _create(session: Session, settings: Settings, caller: Caller, submission: Su
             api_key_id=caller.key_id,
             warnings=submission.warnings,
             needed=submission.needs,
+            dataset_sha256=submission.dataset_sha256,
         )
-    except (JobNotFound, NeededJobEnded) as error:
-        raise needed_job_ended(error, submission.preset) from None
+    except (JobNotFound, NeededJobEnded, DatasetGone) as error:
+        raise overtaken(error, submission.preset) from None
     return view(session, job)
 
 

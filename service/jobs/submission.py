@@ -8,14 +8,24 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from service.datasets import contents
 from service.jobs import embedding
 from service.jobs.schemas import Estimate, Naming, PresetJob
 from service.problems import FieldProblem, Problem
 from service.settings import Settings
 from service.store.engine import Database
-from service.store.errors import JobNotFound, NeededJobEnded
+from service.store.errors import DatasetGone, JobNotFound, NeededJobEnded
 from snncore.presets import Preset, UnknownPreset, get_preset
-from snncore.spec import JobSpec, SpecError, deep_merge, estimate, needed_jobs, parse_job_spec, warnings_about
+from snncore.spec import (
+    JobSpec,
+    SpecError,
+    deep_merge,
+    estimate,
+    needed_jobs,
+    parse_job_spec,
+    uploaded_sha256,
+    warnings_about,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,8 @@ class Submission:
     """Resolved."""
     needs: list[str]
     """Jobs that have to succeed first."""
+    dataset_sha256: str | None
+    """Of the uploaded file that it trains on."""
     estimate: Estimate
     warnings: list[str]
 
@@ -86,14 +98,15 @@ def _parse(
     document: dict[str, Any], overrides: Mapping[str, Any], others: list[FieldProblem], database: Database
 ) -> JobSpec:
     document, unfit = embedding.fill_in(document, database)
-    problems = [*others, *(_relocated(problem, overrides) for problem in unfit)]
+    document, lacking = contents.fill_in(document, database)
+    problems = [*others, *(_relocated(problem, overrides) for problem in (*unfit, *lacking))]
     told = [problem.loc[1:] if problem.loc[0] == "overrides" else problem.loc for problem in problems if problem.loc]
     try:
         spec = parse_job_spec(document)
     except SpecError as error:
         for problem in error.problems:
-            # What the service could not fill in is not the client's to mend: the job that it comes from is.
-            left_out = problem.loc == embedding.NETWORK and problem.type == "missing"
+            # What the service could not fill in is not the client's to mend: what it comes from is.
+            left_out = problem.loc in (embedding.NETWORK, contents.CONTENTS) and problem.type == "missing"
             if not left_out and list(problem.loc) not in told:
                 loc = _as_written(problem.loc, overrides)
                 problems.append(FieldProblem(loc=loc, msg=problem.msg, type=problem.type))
@@ -121,13 +134,15 @@ def problems_of(error: ValidationError) -> list[FieldProblem]:
     return found
 
 
-def needed_job_ended(error: JobNotFound | NeededJobEnded, preset: str | None) -> Problem:
-    """A needed job was removed or ended between the reading of a submission and its queueing."""
-    if isinstance(error, NeededJobEnded):
+def overtaken(error: JobNotFound | NeededJobEnded | DatasetGone, preset: str | None) -> Problem:
+    """A needed job was removed or ended, or a dataset removed, between the reading of a submission and its queueing."""
+    if isinstance(error, DatasetGone):
+        problem = contents.gone()
+    elif isinstance(error, NeededJobEnded):
         problem = embedding.given_up(error.job_id, error.state)
     else:
         problem = embedding.unknown(error.job_id)
-    return refusal([problem if preset is None else _relocated(problem, {"architecture": {}})])
+    return refusal([problem if preset is None else _relocated(problem, {"architecture": {}, "dataset": {}})])
 
 
 def refusal(problems: list[FieldProblem]) -> Problem:
@@ -147,6 +162,7 @@ def _priced(naming: Naming, preset: str | None, spec: JobSpec, settings: Setting
         preset=preset,
         spec=spec.model_dump(mode="json"),
         needs=needed_jobs(spec),
+        dataset_sha256=uploaded_sha256(spec.dataset),
         estimate=cost,
         warnings=warnings_about(spec),
     )

@@ -37,6 +37,37 @@ class SweepNotFinished(StoreError):
     """The states of a sweep's jobs stand against what was asked for."""
 
 
+class DatasetNotFound(StoreError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"No dataset {name!r} has been uploaded.")
+        self.name = name
+
+
+class DatasetInUse(StoreError):
+    """Jobs that have not ended need the dataset that was to be removed or replaced."""
+
+    def __init__(self, name: str, jobs: Sequence[str]) -> None:
+        shown = ", ".join(jobs[:5]) + (f" and {len(jobs) - 5} more" if len(jobs) > 5 else "")
+        super().__init__(
+            f"Dataset {name!r} is needed by jobs that have not ended: {shown}. Wait for them or cancel them first; "
+            "other data can have another name."
+        )
+        self.name = name
+        self.jobs = list(jobs)
+
+
+class DatasetGone(StoreError):
+    """The uploaded file that a job is to train on is not stored any more."""
+
+    def __init__(self, sha256: str, job_id: str | None = None) -> None:
+        who = "the job trains" if job_id is None else f"job {job_id} trains"
+        super().__init__(
+            f"The dataset that {who} on was removed; upload the same file again (sha256 {sha256}), under any name."
+        )
+        self.sha256 = sha256
+        self.job_id = job_id
+
+
 class IllegalTransition(StoreError):
     """The job is in a state that does not lead to the one that was asked for."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import delete, func, insert, or_, select
 from sqlalchemy.orm import Session
 
-from service.store import events, needs
+from service.store import datasets, events, needs
 from service.store.errors import IllegalTransition, JobNeeded, JobNotFound, NeededJobEnded
 from service.store.ids import new_id
 from service.store.tables import Job, JobLabel, JobNeed
@@ -31,6 +31,8 @@ class NewJob:
     """Jobs that have to succeed first."""
     id: str | None = None
     """For a job that others name before it is made."""
+    dataset_sha256: str | None = None
+    """Of the uploaded file that it trains on."""
 
 
 def create(
@@ -44,12 +46,14 @@ def create(
     api_key_id: str | None = None,
     warnings: Sequence[str] = (),
     needed: Collection[str] = (),
+    dataset_sha256: str | None = None,
 ) -> Job:
     """A new job, queued; its doorbell is not rung yet (`dispatched_at` is NULL).
 
-    Raises `JobNotFound` or `NeededJobEnded` if one of the `needed` jobs is not there or will not succeed.
+    Raises `JobNotFound` or `NeededJobEnded` if one of the `needed` jobs is not there or will not succeed, and
+    `DatasetGone` if the uploaded file that it trains on is not stored.
     """
-    new = NewJob(spec, name, labels, preset, sweep, api_key_id, warnings, needed)
+    new = NewJob(spec, name, labels, preset, sweep, api_key_id, warnings, needed, dataset_sha256=dataset_sha256)
     return create_many(session, [new])[0]
 
 
@@ -84,6 +88,7 @@ def create_many(session: Session, new: Sequence[NewJob]) -> list[Job]:
     if labels:
         session.execute(insert(JobLabel), labels)
     needs.enter(session, ((job.id, needed) for job, one in together for needed in one.needed))
+    datasets.enter(session, ((job.id, one.dataset_sha256) for job, one in together if one.dataset_sha256))
     events.append_first(session, [job.id for job in made], "state", {"state": "queued", "previous": None, "attempt": 0})
     return made
 
@@ -188,9 +193,11 @@ def pause(session: Session, job_id: str) -> State:
 def resume(session: Session, job_id: str) -> State:
     """Put a job that stopped back into the queue, with its crashes forgiven.
 
-    Raises `NeededJobEnded` if it would wait there for a job that will not succeed.
+    Raises `NeededJobEnded` if it would wait there for a job that will not succeed, and `DatasetGone` if the uploaded
+    file that it trains on was removed.
     """
     _lock_needed(session, needs.of_job(session, job_id))
+    datasets.demand_there(session, job_id)
     job = lock_job(session, job_id)
     if job.state == "running":  # an attempt may be sent back to the queue, but not by a client
         raise IllegalTransition(job_id, job.state, "queued")

@@ -260,6 +260,42 @@ class CheckpointBlob(Base):
     data: Mapped[bytes]
 
 
+class Dataset(Base):
+    """An uploaded dataset."""
+
+    __tablename__ = "dataset"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    name: Mapped[str | None] = mapped_column(String(63), unique=True)
+    """NULL while its file is being stored."""
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    contents: Mapped[dict[str, Any]]
+    """As a job spec has it."""
+    classes: Mapped[list[Any] | None]
+    """Name and number of samples of each class."""
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class DatasetChunk(Base):
+    """A piece of an uploaded file."""
+
+    __tablename__ = "dataset_chunk"
+
+    dataset_id: Mapped[str] = mapped_column(Id, ForeignKey("dataset.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    data: Mapped[bytes]
+
+
+class JobDataset(Base):
+    """A job that trains on an uploaded file. It stays when the file is removed, and finds it when it comes back."""
+
+    __tablename__ = "job_dataset"
+
+    job_id: Mapped[str] = _job_id(primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+
+
 class Worker(Base):
     __tablename__ = "worker"
 

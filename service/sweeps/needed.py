@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from service.datasets import contents
 from service.jobs.embedding import at, embed_as, fill_in
+from service.problems import FieldProblem
 from service.store.engine import Database
 from service.store.ids import new_id
 from snncore.presets import Preset, get_preset
@@ -27,6 +29,10 @@ class NeededJob:
         return needed_jobs(self.spec)
 
 
+def _problem(problem: FieldProblem) -> Problem:
+    return Problem(tuple(problem.loc), problem.msg, problem.type)
+
+
 class Provider:
     """Puts needed jobs in place, and remembers them."""
 
@@ -35,18 +41,21 @@ class Provider:
         self._made: dict[str, NeededJob] = {}
 
     def complete(self, document: dict[str, Any], preset: Preset | None) -> tuple[dict[str, Any], list[Problem]]:
-        """`document` with what its preset leaves open, or with the network of the job that it names itself.
+        """`document` with what its preset leaves open, or with the network of the job that it names itself, and with
+        the contents of an uploaded dataset.
 
-        And what is wrong with naming that one.
+        And what is wrong with naming these.
         """
+        document, lacking = contents.fill_in(document, self._database)
+        problems = [_problem(one) for one in lacking]
         for path, name in ({} if preset is None else preset.needs).items():
             steps = path.split(".")
             if isinstance(at(document, steps[:-1]), Mapping) and at(document, steps) is None:
                 needed = self._provide(name)
                 embedded = {"job": needed.id, "network": needed.network}
-                return embed_as(document, {"architecture": {"embedded": embedded}}), []
+                return embed_as(document, {"architecture": {"embedded": embedded}}), problems
         document, unfit = fill_in(document, self._database)
-        return document, [Problem(tuple(problem.loc), problem.msg, problem.type) for problem in unfit]
+        return document, problems + [_problem(one) for one in unfit]
 
     def _provide(self, name: str) -> NeededJob:
         if name not in self._made:

@@ -9,19 +9,19 @@ from sqlalchemy.orm import Session
 
 from service.auth import Caller
 from service.jobs.service import demand_room_in_queue
-from service.jobs.submission import needed_job_ended
+from service.jobs.submission import overtaken
 from service.once import digest, once
 from service.settings import Settings
 from service.store import sweeps
 from service.store.engine import Database
-from service.store.errors import JobNotFound, NeededJobEnded
+from service.store.errors import DatasetGone, JobNotFound, NeededJobEnded
 from service.store.jobs import NewJob
 from service.store.sweeps import NewMember
 from service.store.tables import Sweep
 from service.sweeps.grid import describe
 from service.sweeps.schemas import SweepDetail, SweepView, member_view_of, view_of
 from service.sweeps.submission import Plan
-from snncore.spec import warnings_about
+from snncore.spec import uploaded_sha256, warnings_about
 
 LONGEST_NAME = 200
 
@@ -78,8 +78,8 @@ def _create(session: Session, settings: Settings, caller: Caller, plan: Plan) ->
             labels=request.labels,
             api_key_id=caller.key_id,
         )
-    except (JobNotFound, NeededJobEnded) as error:
-        raise needed_job_ended(error, None) from None
+    except (JobNotFound, NeededJobEnded, DatasetGone) as error:
+        raise overtaken(error, None) from None
     return detail(session, sweep)
 
 
@@ -96,6 +96,7 @@ def _members(plan: Plan, sweep_id: str, caller: Caller) -> Iterator[NewMember]:
             api_key_id=caller.key_id,
             warnings=warnings_about(needed.spec),
             needed=needed.needs,
+            dataset_sha256=uploaded_sha256(needed.spec.dataset),
         )
         yield NewMember(job, "needed", position, {}, needed.spec.seed)
     for point in plan.points:
@@ -109,6 +110,7 @@ def _members(plan: Plan, sweep_id: str, caller: Caller) -> Iterator[NewMember]:
                 api_key_id=caller.key_id,
                 warnings=point.warnings,
                 needed=point.needs,
+                dataset_sha256=point.dataset_sha256,
             )
             yield NewMember(job, "point", point.position, point.values, seed)
 

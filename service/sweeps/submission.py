@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from service.datasets.contents import CONTENTS
 from service.jobs.embedding import NETWORK
 from service.jobs.schemas import Estimate
 from service.jobs.submission import find_preset, over_limits, problems_of, refusal
@@ -20,8 +21,20 @@ from service.sweeps.grid import PRESET, Choice, Point, changes_of, describe, exp
 from service.sweeps.needed import NeededJob, Provider
 from service.sweeps.schemas import SweepSubmission
 from snncore.presets import Preset
-from snncore.spec import JobSpec, SpecError, deep_merge, estimate, needed_jobs, parse_job_spec, warnings_about
+from snncore.spec import (
+    JobSpec,
+    SpecError,
+    deep_merge,
+    estimate,
+    needed_jobs,
+    parse_job_spec,
+    uploaded_sha256,
+    warnings_about,
+)
 from snncore.spec import Problem as SpecProblem
+
+FILLED_IN = (NETWORK, CONTENTS)
+"""What the service writes into a spec."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +48,8 @@ class PlannedPoint:
     """Resolved."""
     needs: list[str]
     """Jobs that have to succeed first."""
+    dataset_sha256: str | None
+    """Of the uploaded file that they train on."""
     warnings: list[str]
 
 
@@ -160,7 +175,15 @@ def _planned(request: SweepSubmission, settings: Settings, provider: Provider) -
         if identity in planned:
             msg = f"resolves to the same job as the point with {describe(planned[identity].values)}"
             findings.blame(SpecProblem((), msg, "duplicate"), point, origin)
-        fit = PlannedPoint(position, values, preset, resolved, needed_jobs(spec), warnings_about(spec))
+        fit = PlannedPoint(
+            position,
+            values,
+            preset,
+            resolved,
+            needed_jobs(spec),
+            uploaded_sha256(spec.dataset),
+            warnings_about(spec),
+        )
         planned.setdefault(identity, fit)
     findings.refuse()
     return list(planned.values())
@@ -174,8 +197,8 @@ def _parsed(
     try:
         spec = parse_job_spec(document)
     except SpecError as error:
-        # The network of a job that does not fit is not the client's to fill in.
-        return None, unfit + [problem for problem in error.problems if not (unfit and problem.loc == NETWORK)]
+        # The network of a job that does not fit, and what is in an upload, are not the client's to fill in.
+        return None, unfit + [problem for problem in error.problems if not (unfit and problem.loc in FILLED_IN)]
     return (None if unfit else spec), unfit
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from snncore import spec
+from snncore.datasets.dealing import dealt
 from snncore.datasets.samples import Samples, Splits
 from snncore.streams import stream
 
@@ -14,13 +15,8 @@ def load(dataset: spec.Digits) -> Splits:
     from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)
-    shuffled = stream(dataset.split_seed, "split/digits").permutation(len(y))
-    place_in_class = np.empty(len(y))
-    for label in np.unique(y):
-        members = shuffled[y[shuffled] == label]
-        place_in_class[members] = (np.arange(len(members)) + 0.5) / len(members)
-    dealt = shuffled[np.argsort(place_in_class[shuffled], kind="stable")]
+    order = dealt(len(y), y, stream(dataset.split_seed, "split/digits"))
     samples = Samples((x / 16).astype(np.float32), y.astype(np.int64))
     sizes = spec.split_sizes(dataset)
-    test, validation, train = np.split(dealt, np.cumsum([sizes["test"], sizes["validation"]]))
+    test, validation, train = np.split(order, np.cumsum([sizes["test"], sizes["validation"]]))
     return Splits(samples[train], samples[validation], samples[test])

@@ -7,11 +7,9 @@ from snncore.spec.dataset import (
     Digits,
     ExponentialVectors,
     FashionMNIST,
-    Flowers102,
-    ImageFiles,
-    ImageFolder,
     StoreRecall,
     held_in_memory,
+    holds_events,
     image_shape,
     n_classes,
     n_features,
@@ -22,6 +20,7 @@ from snncore.spec.encoding import (
     Delta,
     Direct,
     Encoding,
+    Events,
     Latency,
     Poisson,
     ThresholdCrossing,
@@ -29,6 +28,7 @@ from snncore.spec.encoding import (
 )
 from snncore.spec.errors import Location, Problem, SpecError, problems_of
 from snncore.spec.estimate import Estimate, estimate, layer_shapes, n_inputs, useful_threads
+from snncore.spec.images import Flowers102, ImageFiles, ImageFolder
 from snncore.spec.job import JobSpec, deep_merge, parse_job_spec
 from snncore.spec.matrices import WeightMatrix, most_synapses, rewired_matrices, weight_matrices
 from snncore.spec.neuron import (
@@ -46,8 +46,9 @@ from snncore.spec.neuron import (
 )
 from snncore.spec.readout import AccumulatorReadout, EveryStepReadout, LeakyReadout, Readout, SpikeCountReadout
 from snncore.spec.recording import Recording, RecordNothing, RecordSpikes
+from snncore.spec.recordings import NMNIST, SHD, DVSGesture, EventRecordings
 from snncore.spec.rewiring import DaleSigns, DeepR, RandomSigns, Signs
-from snncore.spec.rules import warnings_about
+from snncore.spec.rules.warnings import warnings_about
 from snncore.spec.sequential import (
     LSTM,
     Dense,
@@ -86,16 +87,21 @@ from snncore.spec.training import (
     Training,
     TruncatedBackward,
 )
+from snncore.spec.uploaded import DATASET_NAME, ArrayContents, Contents, Uploaded, uploaded_sha256
 
 __all__ = [
     "ALIF",
     "BPTT",
+    "DATASET_NAME",
     "LIF",
     "LSTM",
     "MNIST",
+    "NMNIST",
+    "SHD",
     "AccumulatorReadout",
     "Adam",
     "Architecture",
+    "ArrayContents",
     "Backward",
     "Borders",
     "CheckpointedBackward",
@@ -103,7 +109,9 @@ __all__ = [
     "Connection",
     "ConstantDelay",
     "ConstantRate",
+    "Contents",
     "CosineDecay",
+    "DVSGesture",
     "DaleSigns",
     "Dataset",
     "DeepR",
@@ -118,6 +126,8 @@ __all__ = [
     "EmbeddedNetwork",
     "Encoding",
     "Estimate",
+    "EventRecordings",
+    "Events",
     "EveryStepReadout",
     "ExponentialVectors",
     "FashionMNIST",
@@ -168,6 +178,7 @@ __all__ = [
     "TruncatedBackward",
     "UniformDelay",
     "UniformWeights",
+    "Uploaded",
     "WeightMatrix",
     "Weights",
     "deep_merge",
@@ -176,6 +187,7 @@ __all__ = [
     "form_of",
     "has_class_probabilities",
     "held_in_memory",
+    "holds_events",
     "image_shape",
     "inputs_a_feature",
     "layer_shapes",
@@ -191,6 +203,7 @@ __all__ = [
     "rewired_matrices",
     "split_layer",
     "split_sizes",
+    "uploaded_sha256",
     "useful_threads",
     "warnings_about",
     "weight_matrices",

@@ -1,0 +1,131 @@
+"""Datasets that were uploaded to the service.
+
+The worker puts the file of each into the cache, `uploads/SHA256`. What is in it was checked when it was uploaded.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snncore import spec
+from snncore.datasets.dealing import dealt
+from snncore.datasets.places import cache_folder, locked
+from snncore.datasets.samples import Samples, Splits
+from snncore.errors import DatasetUnavailable
+from snncore.streams import stream
+
+ROWS_AT_ONCE_BYTES = 2**24
+
+
+def place_of(sha256: str) -> Path:
+    """Where the uploaded file with this sha256 has to be."""
+    return cache_folder() / "uploads" / sha256
+
+
+def load(dataset: spec.Uploaded) -> Splits:
+    """The splits of an uploaded dataset. Raises `DatasetUnavailable` when its file is not there, or cannot be read."""
+    file = place_of(dataset.contents.sha256)
+    if not file.is_file():
+        raise DatasetUnavailable(
+            f"the uploaded dataset {dataset.name!r} is not at {file}; run the job by the service, which puts it there"
+        )
+    try:
+        return _arrays(dataset, dataset.contents, file)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DatasetUnavailable(
+            f"the uploaded dataset {dataset.name!r} cannot be read from {file} ({error}); remove that file and make "
+            "sure that the disk has room, then submit the job again"
+        ) from error
+
+
+def _arrays(dataset: spec.Uploaded, contents: spec.ArrayContents, file: Path) -> Splits:
+    with np.load(file, allow_pickle=False) as archive:
+        y = _joined(archive["y"], archive["y_test"] if contents.n_test else None) if contents.n_classes else None
+    order = _order(dataset, y)
+    x = _in_order(file, order, dataset)
+    samples = Samples(x, None if y is None else y[order], 1 / 255 if contents.values == "uint8" else 1.0)
+    return _split(dataset, samples)
+
+
+def _joined(y: NDArray[np.generic], y_test: NDArray[np.generic] | None) -> NDArray[np.int64]:
+    parts = [y] if y_test is None else [y, y_test]
+    return np.concatenate([part.astype(np.int64) for part in parts])
+
+
+def _order(dataset: spec.Uploaded, y: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """The samples in the order in which they are dealt: it depends on the seed alone, not on the sizes of the splits.
+
+    Those of an uploaded test set keep their places at the end.
+    """
+    n, n_test = dataset.contents.n_samples, dataset.contents.n_test
+    first = dealt(n - n_test, None if y is None else y[: n - n_test], stream(dataset.split_seed, "split/uploaded"))
+    return np.concatenate([first, np.arange(n - n_test, n)])
+
+
+def _split(dataset: spec.Uploaded, samples: Samples) -> Splits:
+    """Test, validation and training samples one after the other; an uploaded test set comes last."""
+    sizes, n = spec.split_sizes(dataset), len(samples)
+    n_test = dataset.contents.n_test
+    first = 0 if n_test else sizes["test"]
+    second = first + sizes["validation"]
+    return Splits(
+        train=samples[second : second + sizes["train"]],
+        validation=samples[first:second],
+        test=samples[n - n_test :] if n_test else samples[:first],
+    )
+
+
+def _in_order(file: Path, order: NDArray[np.int64], dataset: spec.Uploaded) -> NDArray[np.float32] | NDArray[np.uint8]:
+    """The features `[n, F]` of an NPZ file in this order, mapped read-only from a file that is written once."""
+    contents = dataset.contents
+    ordered = file.with_name(f"{contents.sha256}-{dataset.split_seed}.npy")
+    if not ordered.is_file():
+        with locked(ordered.with_suffix(".lock")):
+            if not ordered.is_file():
+                _write(ordered, file, order, contents)
+    mapped: NDArray[np.float32] | NDArray[np.uint8] = np.load(ordered, mmap_mode="r")
+    return mapped
+
+
+def _write(ordered: Path, file: Path, order: NDArray[np.int64], contents: spec.ArrayContents) -> None:
+    """Copy the samples row by row: neither the packed file nor the written one is ever in memory as a whole."""
+    kind = np.dtype(np.uint8 if contents.values == "uint8" else "<f4")
+    n_features = int(np.prod(contents.shape))
+    n_first = contents.n_samples - contents.n_test
+    part = ordered.with_suffix(".part")
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix="unpacking-") as folder, zipfile.ZipFile(file) as archive:
+        sources = [_mapped(archive, name, Path(folder)) for name in (("x", "x_test") if contents.n_test else ("x",))]
+        try:
+            with part.open("wb") as output:
+                header = {"descr": kind.str, "fortran_order": False, "shape": (contents.n_samples, n_features)}
+                np.lib.format.write_array_header_1_0(output, header)
+                for source, rows in zip(sources, (order[:n_first], order[n_first:] - n_first), strict=False):
+                    _copy(source, rows, kind, output)
+            os.replace(part, ordered)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _mapped(archive: zipfile.ZipFile, name: str, folder: Path) -> NDArray[np.generic]:
+    """An array of an NPZ file, mapped from where it was unpacked to."""
+    unpacked = folder / f"{name}.npy"
+    with archive.open(f"{name}.npy") as packed, unpacked.open("wb") as output:
+        shutil.copyfileobj(packed, output, 2**20)
+    mapped: NDArray[np.generic] = np.load(unpacked, mmap_mode="r", allow_pickle=False)
+    return mapped
+
+
+def _copy(source: NDArray[np.generic], rows: NDArray[np.int64], kind: np.dtype[np.generic], output: BinaryIO) -> None:
+    at_once = max(1, ROWS_AT_ONCE_BYTES // max(1, source[:1].nbytes))
+    output.writelines(
+        source[rows[first : first + at_once]].astype(kind, order="C").tobytes()
+        for first in range(0, len(rows), at_once)
+    )
