@@ -15,6 +15,7 @@ from service.client.chain import ChainedJob, submit_chain
 from service.client.connection import path_of_job
 from service.client.datasets import DatasetCalls
 from service.client.errors import ClientError, ServiceError, ServiceUnreachable
+from service.client.illustrations import IllustrationCalls
 from service.client.models import TERMINAL, Event, Job, LogLine, Preset, Validation, Worker
 from service.client.results import ResultCalls
 from service.client.sweeps import SweepCalls
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from service.client.figures import FigureKind
 
 
-class Client(SweepCalls, ResultCalls, DatasetCalls):
+class Client(SweepCalls, ResultCalls, DatasetCalls, IllustrationCalls):
     """A connection to a Spikesmith service. Close it, or use it in a `with` statement.
 
     `url` and `api_key` come from SPIKESMITH_URL and SPIKESMITH_API_KEY when absent. `patience_s` is how long a call

@@ -226,6 +226,18 @@ class Preset(Answer):
     spec: dict[str, Any] | None = None
 
 
+class Illustration(Answer):
+    """A figure that can be had for any parameters in their ranges."""
+
+    name: str
+    title: str
+    shows: str | None = None
+    source: str | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """JSON Schema, with a range and a default for each."""
+    defaults: dict[str, Any] = Field(default_factory=dict)
+
+
 class Dataset(Answer):
     """Something to train on. `spec` is the `dataset` of a job spec."""
 

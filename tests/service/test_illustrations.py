@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -68,6 +70,16 @@ def test_examples_are_accepted_as_they_stand_and_answered_with_what_the_library_
         assert response.status_code == 200, response.text
         assert response.json() == json.loads(one.compute(one.parameters(**body)).model_dump_json())
     assert draw(client, name, {}).content == draw(client, name, bodies[0]).content  # the first one has the defaults
+
+
+def test_the_page_shows_each_with_a_line_that_works(client: TestClient) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "illustrations.md").read_text(encoding="utf-8")
+    lines = dict(re.findall(r"^curl .*/v1/illustrations/(\w+) .*-d '([^']*)'", page, re.MULTILINE))
+    assert list(lines) == list(ILLUSTRATIONS)
+    for name, body in lines.items():
+        response = draw(client, name, json.loads(body))
+        assert response.status_code == 200, response.text
+        assert f"figures/illustration-{name}.png" in page
 
 
 @pytest.mark.parametrize("name", ILLUSTRATIONS)

@@ -38,8 +38,8 @@ def figure(parameters: EncodingsParameters, result: Encodings) -> Figure:
         (places[1, 2], result.delta, "delta"),
     ):
         axes = picture.add_subplot(place)
-        for step in range(0, result.n_steps, parameters.steps_a_column):
-            axes.axvline(step - 0.5, color=LIGHT_GREY, linewidth=0.6, zorder=0)
+        onsets = np.arange(0, result.n_steps, parameters.steps_a_column)
+        axes.vlines(onsets - 0.5, -0.5, SIDE - 0.5, color=LIGHT_GREY, linewidth=0.6, zorder=0)
         _raster(axes, result, events, name, "row" if parameters.scan == "columns" else "column", SIDE)
     return picture
 
@@ -51,8 +51,8 @@ def _raster(axes: Axes, result: Encodings, events: SpikeEvents, name: str, what:
     size = float(np.clip(0.8 * 130 / events.n_neurons, 3.2, 7.0))
     axes.plot(events.spike_steps, heights, "|", color=BLUE, markersize=size, markeredgewidth=1.4)
     if what != "pixel":
-        for border in range(1, n_pixels):
-            axes.axhline(border - 0.5, color=LIGHT_GREY, linewidth=0.6, zorder=0)
+        borders = np.arange(1, n_pixels) - 0.5
+        axes.hlines(borders, -0.5, result.n_steps - 0.5, color=LIGHT_GREY, linewidth=0.6, zorder=0)
     axes.set_xlim(-0.5, result.n_steps - 0.5)
     axes.set_ylim(n_pixels - 0.5, -0.5)
     plain(axes)
