@@ -21,9 +21,8 @@ from snncore.spec.dataset import (
 )
 from snncore.spec.encoding import Delta, Poisson, ThresholdCrossing
 from snncore.spec.errors import Location, Problem
-from snncore.spec.estimate import layer_shapes
 from snncore.spec.matrices import most_synapses, rewired_matrices, weight_matrices
-from snncore.spec.neuron import ALIF, LIF, SHARED_IN_A_LAYER, LIFUnit, Mixed, Neuron, Range
+from snncore.spec.neuron import ALIF, LIF, SHARED_IN_A_LAYER, LIFUnit, Mixed, Neuron, Range, form_of
 from snncore.spec.readout import LeakyReadout, SpikeCountReadout
 from snncore.spec.sequential import LSTM, Dense, Sequential, Spiking
 from snncore.spec.synapses import ConstantDelay, Delay, UniformDelay
@@ -256,6 +255,17 @@ def _unit(spec: JobSpec, loc: Location, unit: LIFUnit) -> _Broken:
             "'channel' needs an architecture 'sequential' with no dense layer or LSTM before the unit: mixed channels "
             "are none",
         )
+    elif unit.sharing == "channel" and n_features(spec.dataset) // spec.encoding.frames % _channels(spec):
+        yield (
+            (*loc, "sharing"),
+            f"'channel' needs frames that hold all channels of each of their pixels, and those of "
+            f"{n_features(spec.dataset) // spec.encoding.frames} features do not; scan the image by columns or rows",
+        )
+
+
+def _channels(spec: JobSpec) -> int:
+    shape = image_shape(spec.dataset)
+    return shape[2] if shape else 1
 
 
 def _sees_the_image(spec: JobSpec) -> bool:
@@ -394,13 +404,18 @@ def _training(spec: JobSpec) -> _Broken:
             ("training", "selection"),
             "needs a task that names classes, with the loss 'cross_entropy', 'mse' or 'straight_through'",
         )
-    if training.rate_regulariser is not None and not any(shape.neuron for shape in layer_shapes(spec)):
+    if training.rate_regulariser is not None and not _has_hidden_spikes(spec):
         yield ("training", "rate_regulariser"), "has no effect: no layer of the architecture is 'spiking'"
     if isinstance(training.schedule, CosineDecay) and training.schedule.warmup_steps >= spec.n_training_steps:
         yield (
             ("training", "schedule", "warmup_steps"),
             f"must be fewer than the {spec.n_training_steps} steps of the training",
         )
+
+
+def _has_hidden_spikes(spec: JobSpec) -> bool:
+    architecture = spec.architecture
+    return not isinstance(architecture, Sequential) or any(isinstance(part, Spiking) for part in architecture.layers)
 
 
 def _rewiring(spec: JobSpec) -> _Broken:
@@ -440,6 +455,24 @@ def _engine(spec: JobSpec) -> _Broken:
             ("training", "backward", "kind"),
             "the engine 'reference' keeps every step; take the engine 'auto', or the backward strategy 'full'",
         )
+    if spec.training.engine != "reference" and any(map(_is_smoothed, _all_neurons(spec))):
+        yield (
+            ("training", "engine"),
+            "must be 'reference' with smoothed neurons: the fused engine knows hard spikes only",
+        )
+
+
+def _all_neurons(spec: JobSpec) -> Iterator[Neuron]:
+    if spec.neuron is not None:
+        yield spec.neuron
+    if isinstance(spec.architecture, Sequential):
+        yield from (layer.neuron for layer in spec.architecture.layers if isinstance(layer, Spiking) and layer.neuron)
+    elif isinstance(spec.architecture, Recurrent) and spec.architecture.embedded is not None:
+        yield spec.architecture.embedded.network.neuron
+
+
+def _is_smoothed(neuron: Neuron) -> bool:
+    return (neuron if isinstance(neuron, LIFUnit) else form_of(neuron)).smoothing is not None
 
 
 def warnings_about(spec: JobSpec) -> list[str]:
