@@ -97,7 +97,14 @@ def spiking_layer(
         shape = spec.image_shape(job.dataset)
         n_channels = None if shape is None else shape[2]
         neurons = LIFUnits(
-            neuron, n_neurons, name=name, seed=job.seed, n_channels=n_channels, dtype=dtype, device=device
+            neuron,
+            n_neurons,
+            name=name,
+            seed=job.seed,
+            n_channels=n_channels,
+            units_a_feature=spec.inputs_a_feature(job.encoding),
+            dtype=dtype,
+            device=device,
         )
         spike: SpikeFunction = SurrogateSpike(neuron.surrogate, scaled=False, inclusive=True)
         if neuron.smoothing is not None:

@@ -30,15 +30,19 @@ class LIFUnits(nn.Module):
         name: str,
         seed: int,
         n_channels: int | None,
+        units_a_feature: int = 1,
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
         """`n_channels` are those of the image whose columns or rows the units see, the channel being the fastest of
-        their axes. The initial values are drawn from the stream of `name`."""
+        their axes, but for the units that see the same feature, which are neighbours. The initial values are drawn from
+        the stream of `name`."""
         super().__init__()
         self.form = unit
         n_weights = {"unit": n_units, "channel": n_channels or 0, "layer": 1}[unit.sharing]
-        self.register_buffer("owner", torch.arange(n_units, device=device) % n_weights, persistent=False)
+        neighbours = units_a_feature if unit.sharing == "channel" else 1
+        owner = torch.arange(n_units, device=device) // neighbours % n_weights
+        self.register_buffer("owner", owner, persistent=False)
 
         def weights(kind: str, initial: float | spec.Range) -> nn.Parameter:
             low, high = (initial.low, initial.high) if isinstance(initial, spec.Range) else (initial, initial)

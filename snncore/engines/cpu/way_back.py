@@ -35,6 +35,8 @@ class WayBack:
         self.later = [torch.zeros(0, batch, part.stride, dtype=dtype) for part in run.parts]
         self.weights: dict[int, Tensor] = {}
         self.biases: dict[int, Tensor] = {}
+        self.current_sum = torch.zeros(batch, run.parts[0].n, dtype=dtype)
+        """sum_t I' I, where numbers are the current of the first layer."""
         names = ("decay_mem", "v_threshold", "decay_adapt", "beta_adapt")
         self.parameters: list[dict[str, Tensor]] = [
             {name: torch.zeros(batch, part.stride, dtype=dtype) for name in names}
@@ -130,6 +132,11 @@ class WayBack:
             self.biases[part.bias] = self.biases[part.bias] + gradient if part.bias in self.biases else gradient
         if i == 0 and self.dx is not None:
             self._into_numbers(span, tape)
+        if part.input is None and self._scale_wanted(part):
+            assert kernels.numbers is not None
+            shown = kernels.numbers[start : span[1]]
+            for gradient, current in zip(tape[:, :, : part.n].unbind(), shown.unbind(), strict=True):
+                self.current_sum.addcmul_(gradient, current)
 
     def _scale_wanted(self, part: Part) -> bool:
         return bool(self.needed[part.neurons.start + TRAINABLE.index("input_scale")])
@@ -234,7 +241,8 @@ class WayBack:
 
     def _scale_gradient(self, i: int, found: dict[int, Tensor]) -> Tensor:
         """sum_{t,b} V I = sum_{t,b} I' I / g, and the currents I are linear in the weights W and biases b: the sum over
-        I' I is sum W dL/dW + b dL/db (Euler's theorem), so that no current has to be kept."""
+        I' I is sum W dL/dW + b dL/db (Euler's theorem), so that no current has to be kept. Where numbers are the
+        current itself, it is added up on the way."""
         part, tensors = self.run.parts[i], self.kernels.tensors
         total = torch.zeros(part.n, dtype=self.kernels.dtype)
         for links in (part.input, part.recurrence):
@@ -244,7 +252,5 @@ class WayBack:
         if part.bias is not None:
             total += tensors[part.bias] * found[part.bias]
         if part.input is None:
-            assert self.dx is not None
-            assert self.kernels.numbers is not None
-            total += (self.dx * self.kernels.numbers).sum(dim=(0, 1))
+            total += self.current_sum.sum(dim=0)
         return total / part.parameters.input_scale

@@ -6,9 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from snncore.spec.architecture import Recurrent
-from snncore.spec.dataset import (
-    image_shape,
-)
+from snncore.spec.dataset import image_shape, n_features
 from snncore.spec.errors import Location
 from snncore.spec.neuron import ALIF, LIF, SHARED_IN_A_LAYER, LIFUnit, Mixed, Neuron, Range, Smoothing
 from snncore.spec.readout import SpikeCountReadout
@@ -64,6 +62,17 @@ def _unit(spec: JobSpec, loc: Location, unit: LIFUnit) -> Broken:
             "'channel' needs an architecture 'sequential' with no dense layer or LSTM before the unit: mixed channels "
             "are none",
         )
+    elif unit.sharing == "channel" and (n_shown := n_features(spec.dataset) // spec.encoding.frames) % _channels(spec):
+        yield (
+            (*loc, "sharing"),
+            f"'channel' needs frames that hold all channels of each of their pixels, and those of {n_shown} features "
+            "do not; scan the image by columns or rows",
+        )
+
+
+def _channels(spec: JobSpec) -> int:
+    shape = image_shape(spec.dataset)
+    return shape[2] if shape else 1
 
 
 def _sees_the_image(spec: JobSpec) -> bool:

@@ -32,6 +32,8 @@ def task(spec: JobSpec) -> Broken:
                 ("task", "kind"),
                 f"'recall' needs the dataset 'store_recall', with a class for single frames; not {spec.dataset.kind!r}",
             )
+        case Softmax() | KWinners() if spec.encoding.frames > 1:
+            yield ("encoding", "frames"), f"must be 1: the task {task.kind!r} is about all features of a sample at once"
     if isinstance(task, Recall) != spec.architecture.readout.by_frame:
         field = "by_frame" if isinstance(spec.architecture.readout, SpikeCountReadout) else "reduction"
         wanted = "the task 'recall' wants" if isinstance(task, Recall) else "only the task 'recall' can use"

@@ -8,9 +8,9 @@ from snncore.spec.dataset import (
     split_sizes,
 )
 from snncore.spec.errors import Location
-from snncore.spec.estimate import layer_shapes
 from snncore.spec.matrices import most_synapses, rewired_matrices, weight_matrices
 from snncore.spec.rules.broken import Broken
+from snncore.spec.sequential import Sequential, Spiking
 from snncore.spec.task import has_class_probabilities
 from snncore.spec.training import CheckpointedBackward, CosineDecay, PlateauDecay
 
@@ -42,13 +42,18 @@ def training(spec: JobSpec) -> Broken:
             ("training", "selection"),
             "needs a task that names classes, with the loss 'cross_entropy', 'mse' or 'straight_through'",
         )
-    if training.rate_regulariser is not None and not any(shape.neuron for shape in layer_shapes(spec)):
+    if training.rate_regulariser is not None and not _has_hidden_spikes(spec):
         yield ("training", "rate_regulariser"), "has no effect: no layer of the architecture is 'spiking'"
     if isinstance(training.schedule, CosineDecay) and training.schedule.warmup_steps >= spec.n_training_steps:
         yield (
             ("training", "schedule", "warmup_steps"),
             f"must be fewer than the {spec.n_training_steps} steps of the training",
         )
+
+
+def _has_hidden_spikes(spec: JobSpec) -> bool:
+    architecture = spec.architecture
+    return not isinstance(architecture, Sequential) or any(isinstance(part, Spiking) for part in architecture.layers)
 
 
 def rewiring(spec: JobSpec) -> Broken:
