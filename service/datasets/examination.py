@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from service.datasets import arrays
+from service.datasets import arrays, images
 from service.datasets.archive import Archive
 from service.datasets.examined import Examined
 from service.datasets.faults import unfit
 from service.datasets.npz import Npz
 
-FORMATS = "an NPZ file with the arrays x and y (numpy.savez)"
+FORMATS = "an NPZ file with the arrays x and y (numpy.savez), or a zip file with a folder of images for each class"
 
 
 def examine(file: BinaryIO, sha256: str, most_bytes: int) -> Examined:
@@ -24,4 +24,4 @@ def examine(file: BinaryIO, sha256: str, most_bytes: int) -> Examined:
         raise unfit("", f"is empty; send {FORMATS}", "unknown_format")
     if all(name.endswith(".npy") and "/" not in name for name in names):
         return arrays.examine(Npz(archive), sha256)
-    raise unfit("", f"holds {names[0]!r}, which is no array; send {FORMATS}", "unknown_format")
+    return images.examine(archive, sha256)

@@ -23,6 +23,7 @@ from snncore.spec.dataset import (
 from snncore.spec.encoding import Delta, Poisson, ThresholdCrossing
 from snncore.spec.errors import Location, Problem
 from snncore.spec.estimate import layer_shapes
+from snncore.spec.image_cut import broken_cut
 from snncore.spec.matrices import most_synapses, rewired_matrices, weight_matrices
 from snncore.spec.neuron import ALIF, LIF, SHARED_IN_A_LAYER, LIFUnit, Mixed, Neuron, Range
 from snncore.spec.readout import LeakyReadout, SpikeCountReadout
@@ -30,7 +31,7 @@ from snncore.spec.sequential import LSTM, Dense, Sequential, Spiking
 from snncore.spec.synapses import ConstantDelay, Delay, UniformDelay
 from snncore.spec.task import Borders, Classification, KWinners, Recall, Softmax, has_class_probabilities
 from snncore.spec.training import CheckpointedBackward, CosineDecay, PlateauDecay
-from snncore.spec.uploaded import Uploaded, broken_splits, unshown_as_rates
+from snncore.spec.uploaded import Uploaded, broken_upload, unshown_as_rates
 
 if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
@@ -135,8 +136,8 @@ def _dataset(spec: JobSpec) -> _Broken:
         case StoreRecall() if spec.encoding.frames != dataset.n_slots:
             yield ("encoding", "frames"), f"must be dataset.n_slots = {dataset.n_slots}: a frame for each slot"
         case Uploaded():
-            for field, msg in broken_splits(dataset):
-                yield ("dataset", field), msg
+            for fields, msg in broken_upload(dataset):
+                yield ("dataset", *fields), msg
 
 
 def _images(dataset: ImageFolder | Flowers102) -> _Broken:
@@ -146,11 +147,8 @@ def _images(dataset: ImageFolder | Flowers102) -> _Broken:
                 ("dataset", f"n_{split}"),
                 f"must be a multiple of n_classes = {dataset.n_classes}, so that each class has as many images",
             )
-    if dataset.height % dataset.pooling or dataset.width % dataset.pooling:
-        yield (
-            ("dataset", "pooling"),
-            f"must divide both height = {dataset.height} and width = {dataset.width}",
-        )
+    for field, msg in broken_cut(dataset):
+        yield ("dataset", field), msg
     if isinstance(dataset, ImageFolder) and dataset.classes is not None:
         if len(dataset.classes) != dataset.n_classes:
             yield ("dataset", "classes"), f"names {len(dataset.classes)} classes, and n_classes is {dataset.n_classes}"
