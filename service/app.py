@@ -14,6 +14,7 @@ from service.checkpoints.router import router as checkpoints
 from service.datasets.router import UPLOAD
 from service.datasets.router import router as datasets
 from service.dispatch import Doorbell
+from service.illustrations.router import router as illustrations
 from service.jobs.router import router as jobs
 from service.metrics.router import router as metrics
 from service.middleware import BodyLimit, Measured, Methods, RequestId, RouteTable
@@ -52,7 +53,7 @@ def create_app(settings: Settings | None = None, *, database: Database | None = 
     app.state.database = store
     app.state.doorbell = Doorbell(store, settings.broker_url)
     app.state.figures = Figures(store, settings)
-    for router in (jobs, metrics, rasters, checkpoints, sweeps, presets, datasets, ops):
+    for router in (jobs, metrics, rasters, checkpoints, sweeps, presets, datasets, illustrations, ops):
         app.include_router(router)
     problems.install(app)
 

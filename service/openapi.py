@@ -7,12 +7,18 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from service.illustrations.schemas import components as illustration_components
 from service.presets.job_schema import submission_components
 from service.problems import ProblemDetails, problem_response
+from snncore.illustrations import ILLUSTRATIONS
 
 OPEN = frozenset({"/healthz", "/readyz"})
 """Paths that answer without a key."""
-WITHOUT_STORE = OPEN | {"/v1/presets", "/v1/presets/{name}", "/v1/schema/job", "/metrics"}
+WITHOUT_STORE = (
+    OPEN
+    | {"/v1/presets", "/v1/presets/{name}", "/v1/schema/job", "/metrics", "/v1/illustrations"}
+    | {f"/v1/illustrations/{name}" for name in ILLUSTRATIONS}
+)
 
 UNTAGGED = frozenset(
     {
@@ -33,6 +39,7 @@ def build(app: FastAPI, *, auth_required: bool) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas |= submission_components()
+    schemas |= illustration_components()
     problem = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas |= problem.pop("$defs")
     schemas["ProblemDetails"] = problem

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from snncore import spec
-from snncore.spikes import SpikeTrain, n_words
+from snncore.datasets import EventSamples
+from snncore.spikes import WORD, SpikeTrain, n_words
 
 DRAWN_STEPS = 8
 """Steps that are drawn at once: few, so that the random numbers stay in the cache until they are bits."""
@@ -41,6 +42,30 @@ def encode(
             return _threshold_crossing(encoding, frames)
         case spec.Delta():
             return _delta(encoding, frames)
+        case spec.Events():
+            raise TypeError("the encoding 'events' shows events, not features: `encode_events`")
+
+
+def encode_events(
+    encoding: spec.Events, samples: EventSamples, n_addresses: int, device: torch.device
+) -> tuple[SpikeTrain, float]:
+    """Spikes of `n_addresses` neurons, in each step in which an event of their address falls.
+
+    With them comes the share of the events that are not shown because they fall outside of the presentation.
+    """
+    n_steps = encoding.n_steps
+    words = np.zeros((n_steps, len(samples), n_words(n_addresses)), np.uint64)
+    n_events = n_shown = 0
+    for sample in range(len(samples)):
+        times_ms, addresses = samples.events(sample)
+        step = np.floor(times_ms / np.float32(encoding.dt_ms))
+        shown = (step >= 0) & (step < n_steps)
+        address = addresses[shown].astype(np.uint64)
+        place = step[shown].astype(np.int64), address // WORD
+        np.bitwise_or.at(words[:, sample], place, np.uint64(1) << address % WORD)
+        n_events, n_shown = n_events + len(step), n_shown + len(address)
+    bits = torch.from_numpy(words.view(np.int64)).to(device)
+    return SpikeTrain(bits, 0, n_addresses), (n_events - n_shown) / max(1, n_events)
 
 
 def in_frames(encoding: spec.Encoding, x: Tensor, image_shape: ImageShape | None) -> Tensor:

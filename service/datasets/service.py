@@ -17,7 +17,7 @@ from service.store.datasets import NewDataset, Outcome
 from service.store.engine import Database
 from service.store.ids import is_id
 from service.store.tables import Dataset
-from snncore.spec import ArrayContents, Contents, Uploaded, split_sizes
+from snncore.spec import ArrayContents, Contents, EventContents, ImageContents, Uploaded, split_sizes
 
 _UPLOADED = TypeAdapter(Uploaded)
 
@@ -89,9 +89,14 @@ def view_of(dataset: Dataset) -> DatasetView:
 
 
 def _shape(contents: Contents) -> list[int] | None:
-    if isinstance(contents, ArrayContents):
-        return contents.shape
-    return [*contents.largest, contents.channels] if contents.smallest == contents.largest else None
+    match contents:
+        case ArrayContents():
+            return contents.shape
+        case EventContents():
+            return [contents.n_addresses]
+        case ImageContents():
+            one_size = contents.smallest == contents.largest
+            return [*contents.largest, contents.channels] if one_size else None
 
 
 def _described(n_samples: int, n_test: int, n_classes: int | None) -> str:

@@ -10,12 +10,14 @@ from snncore.datasets import (
     flowers102,
     image_folder,
     mnist,
+    recordings,
     store_recall,
     uploaded,
 )
-from snncore.datasets.samples import Samples, Splits
+from snncore.datasets.events import EventSamples
+from snncore.datasets.samples import AnySamples, Samples, Splits
 
-__all__ = ["Samples", "Splits", "load"]
+__all__ = ["AnySamples", "EventSamples", "Samples", "Splits", "load"]
 
 
 def load(dataset: spec.Dataset, seed: int) -> Splits:
@@ -35,5 +37,7 @@ def load(dataset: spec.Dataset, seed: int) -> Splits:
             return exponential.load(dataset, seed)
         case spec.StoreRecall():
             return store_recall.load(dataset, seed)
+        case spec.EventRecordings():
+            return recordings.load(dataset)
         case spec.Uploaded():
             return uploaded.load(dataset)

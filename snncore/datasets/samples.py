@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from snncore.datasets.events import EventSamples
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +31,19 @@ class Samples:
         return Samples(self.x[which], None if self.y is None else self.y[which], self.scale)
 
 
+AnySamples: TypeAlias = Samples | EventSamples
+
+
 @dataclass(frozen=True, slots=True)
 class Splits:
     """What is trained on, what weights are chosen on, and what is reported."""
 
-    train: Samples
-    validation: Samples
-    test: Samples
-    fresh: Callable[[int], Samples] | None = None
+    train: AnySamples
+    validation: AnySamples
+    test: AnySamples
+    fresh: Callable[[int], AnySamples] | None = None
     """Training samples for an epoch, where each has its own."""
 
-    def train_in(self, epoch: int) -> Samples:
+    def train_in(self, epoch: int) -> AnySamples:
         """The training samples of an epoch."""
         return self.train if self.fresh is None else self.fresh(epoch)

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from snncore import spec
 from snncore.datasets.class_folders import class_folders
 from snncore.datasets.dealing import dealt
+from snncore.datasets.events import EventSamples
 from snncore.datasets.images import decoded
 from snncore.datasets.places import cache_folder, locked
-from snncore.datasets.samples import Samples, Splits
+from snncore.datasets.samples import AnySamples, Samples, Splits
 from snncore.errors import DatasetUnavailable
 from snncore.spec.uploaded import cut_of
 from snncore.streams import stream
@@ -46,6 +47,8 @@ def load(dataset: spec.Uploaded) -> Splits:
                 return _arrays(dataset, contents, file)
             case spec.ImageContents() as contents:
                 return _images(dataset, contents, file)
+            case spec.EventContents():
+                return _events(dataset, file)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DatasetUnavailable(
             f"the uploaded dataset {dataset.name!r} cannot be read from {file} ({error}); remove that file and make "
@@ -71,6 +74,27 @@ def _images(dataset: spec.Uploaded, contents: spec.ImageContents, file: Path) ->
     folder = _unpacked(file)
     x = decoded([folder / members[place][0] for place in order], cut_of(dataset, contents))
     return _split(dataset, Samples(x, y[order], 1 / 255))
+
+
+def _events(dataset: spec.Uploaded, file: Path) -> Splits:
+    folder = _unpacked(file)
+    starts, times_ms, addresses, y = (
+        np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        for name in ("starts", "times_ms", "addresses", "y")
+    )
+    y = np.asarray(y, np.int64)
+    recordings = EventSamples(
+        starts=np.asarray(starts, np.int64),
+        times_ms=_as(times_ms, np.float32),
+        addresses=_as(addresses, np.int32),
+        y=y,
+    )
+    return _split(dataset, recordings[_order(dataset, y)])
+
+
+def _as(values: NDArray[Any], kind: type[np.generic]) -> NDArray[Any]:
+    """The values as they are mapped, if they are of that kind."""
+    return values if values.dtype == kind else values.astype(kind)
 
 
 def _unpacked(file: Path) -> Path:
@@ -101,7 +125,7 @@ def _order(dataset: spec.Uploaded, y: NDArray[np.int64] | None) -> NDArray[np.in
     return np.concatenate([first, np.arange(n - n_test, n)])
 
 
-def _split(dataset: spec.Uploaded, samples: Samples) -> Splits:
+def _split(dataset: spec.Uploaded, samples: AnySamples) -> Splits:
     """Test, validation and training samples one after the other; an uploaded test set comes last."""
     sizes, n = spec.split_sizes(dataset), len(samples)
     n_test = dataset.contents.n_test

@@ -7,11 +7,9 @@ from snncore.spec.dataset import (
     Digits,
     ExponentialVectors,
     FashionMNIST,
-    Flowers102,
-    ImageFiles,
-    ImageFolder,
     StoreRecall,
     held_in_memory,
+    holds_events,
     image_shape,
     n_classes,
     n_features,
@@ -22,6 +20,7 @@ from snncore.spec.encoding import (
     Delta,
     Direct,
     Encoding,
+    Events,
     Latency,
     Poisson,
     ThresholdCrossing,
@@ -30,6 +29,7 @@ from snncore.spec.encoding import (
 from snncore.spec.errors import Location, Problem, SpecError, problems_of
 from snncore.spec.estimate import Estimate, estimate, layer_shapes, n_inputs, useful_threads
 from snncore.spec.image_cut import ImageCut
+from snncore.spec.images import Flowers102, ImageFiles, ImageFolder
 from snncore.spec.job import JobSpec, deep_merge, parse_job_spec
 from snncore.spec.matrices import WeightMatrix, most_synapses, rewired_matrices, weight_matrices
 from snncore.spec.neuron import (
@@ -47,8 +47,9 @@ from snncore.spec.neuron import (
 )
 from snncore.spec.readout import AccumulatorReadout, EveryStepReadout, LeakyReadout, Readout, SpikeCountReadout
 from snncore.spec.recording import Recording, RecordNothing, RecordSpikes
+from snncore.spec.recordings import NMNIST, SHD, DVSGesture, EventRecordings
 from snncore.spec.rewiring import DaleSigns, DeepR, RandomSigns, Signs
-from snncore.spec.rules import warnings_about
+from snncore.spec.rules.warnings import warnings_about
 from snncore.spec.sequential import (
     LSTM,
     Dense,
@@ -87,7 +88,15 @@ from snncore.spec.training import (
     Training,
     TruncatedBackward,
 )
-from snncore.spec.uploaded import DATASET_NAME, ArrayContents, Contents, ImageContents, Uploaded, uploaded_sha256
+from snncore.spec.uploaded import (
+    DATASET_NAME,
+    ArrayContents,
+    Contents,
+    EventContents,
+    ImageContents,
+    Uploaded,
+    uploaded_sha256,
+)
 
 __all__ = [
     "ALIF",
@@ -96,6 +105,8 @@ __all__ = [
     "LIF",
     "LSTM",
     "MNIST",
+    "NMNIST",
+    "SHD",
     "AccumulatorReadout",
     "Adam",
     "Architecture",
@@ -109,6 +120,7 @@ __all__ = [
     "ConstantRate",
     "Contents",
     "CosineDecay",
+    "DVSGesture",
     "DaleSigns",
     "Dataset",
     "DeepR",
@@ -123,6 +135,9 @@ __all__ = [
     "EmbeddedNetwork",
     "Encoding",
     "Estimate",
+    "EventContents",
+    "EventRecordings",
+    "Events",
     "EveryStepReadout",
     "ExponentialVectors",
     "FashionMNIST",
@@ -184,6 +199,7 @@ __all__ = [
     "form_of",
     "has_class_probabilities",
     "held_in_memory",
+    "holds_events",
     "image_shape",
     "inputs_a_feature",
     "layer_shapes",

@@ -13,6 +13,15 @@ class _Encoding(Part):
     duration_ms: PositiveMs = Field(description="How long a sample is presented.")
     # A picosecond at least, so that the number of steps is one: duration_ms / 5e-324 would be infinite.
     dt_ms: float = Field(default=1.0, ge=1e-9, le=1e4, description="Time step of the simulation.")
+    makes_spikes: ClassVar[bool] = True
+    """Or currents."""
+
+    @property
+    def n_steps(self) -> int:
+        return round(self.duration_ms / self.dt_ms)
+
+
+class _OfFeatures(_Encoding):
     frames: int = Field(
         default=1,
         ge=1,
@@ -25,19 +34,13 @@ class _Encoding(Part):
         description="Show an image column by column, from the left, or row by row, from the top: a frame for each. "
         "None: the features are cut into frames in the order in which they are stored.",
     )
-    makes_spikes: ClassVar[bool] = True
-    """Or currents."""
-
-    @property
-    def n_steps(self) -> int:
-        return round(self.duration_ms / self.dt_ms)
 
     @property
     def steps_a_frame(self) -> int:
         return self.n_steps // self.frames
 
 
-class Poisson(_Encoding):
+class Poisson(_OfFeatures):
     """Each feature x of a frame drives `group_size` neurons that spike with probability `min(1, max_rate_hz * x * dt)`
     a step.
 
@@ -49,7 +52,7 @@ class Poisson(_Encoding):
     group_size: UnitCount = Field(default=1, description="Input neurons a feature.")
 
 
-class Direct(_Encoding):
+class Direct(_OfFeatures):
     """Each feature of a frame is a constant current `gain * (x - offset)` as long as the frame is shown."""
 
     kind: Literal["direct"]
@@ -60,7 +63,7 @@ class Direct(_Encoding):
     makes_spikes: ClassVar[bool] = False
 
 
-class Latency(_Encoding):
+class Latency(_OfFeatures):
     """Each feature x of a frame drives a neuron that spikes once, the sooner the larger x is.
 
     Of the N steps of a frame it is step floor(time_scale * N * ln(x / (x - threshold))), in which a unit that leaks
@@ -79,7 +82,7 @@ class Latency(_Encoding):
     )
 
 
-class ThresholdCrossing(_Encoding):
+class ThresholdCrossing(_OfFeatures):
     """Each feature drives `levels` neurons that spike where it rises to their threshold from one frame to the next, and
     `levels` that spike where it falls below theirs (Bellec et al. 2018, sequential MNIST).
 
@@ -94,7 +97,7 @@ class ThresholdCrossing(_Encoding):
     highest: float = Field(default=1.0, gt=0, le=1e6, description="The highest of the thresholds.")
 
 
-class Delta(_Encoding):
+class Delta(_OfFeatures):
     """Each feature drives a neuron that spikes at the first step of a frame where it has risen by `threshold` or more
     since the frame before, and with `off` another that spikes where it has fallen as much (delta modulation)."""
 
@@ -107,11 +110,24 @@ class Delta(_Encoding):
     )
 
 
-Encoding = Annotated[Poisson | Direct | Latency | ThresholdCrossing | Delta, Field(discriminator="kind")]
+class Events(_Encoding):
+    """Samples that are events, such as those of an event camera: an input neuron spikes in a step if an event of its
+    address falls into it, one or more. Events after duration_ms are not shown."""
+
+    kind: Literal["events"]
+    frames: ClassVar[int] = 1
+    scan: ClassVar[None] = None
+
+    @property
+    def steps_a_frame(self) -> int:
+        return self.n_steps
+
+
+Encoding = Annotated[Poisson | Direct | Latency | ThresholdCrossing | Delta | Events, Field(discriminator="kind")]
 
 
 def inputs_a_feature(encoding: Encoding) -> int:
-    """Input neurons that each feature of a frame drives."""
+    """Input neurons that each feature of a frame, or each address of events, drives."""
     match encoding:
         case Poisson():
             return encoding.group_size
@@ -119,5 +135,5 @@ def inputs_a_feature(encoding: Encoding) -> int:
             return 2 * encoding.levels
         case Delta():
             return 2 if encoding.off else 1
-        case Direct() | Latency():
+        case Direct() | Latency() | Events():
             return 1

@@ -48,7 +48,16 @@ class ImageContents(_Contents):
     n_classes: int = Field(ge=2, le=65_536)
 
 
-Contents: TypeAlias = Annotated[ArrayContents | ImageContents, Field(discriminator="format")]
+class EventContents(_Contents):
+    """Events, each at a time and of an address."""
+
+    format: Literal["events"]
+    n_addresses: UnitCount
+    duration_ms: float = Field(ge=0, description="When the last event of all comes.")
+    n_classes: int = Field(ge=2, le=65_536)
+
+
+Contents: TypeAlias = Annotated[ArrayContents | ImageContents | EventContents, Field(discriminator="format")]
 
 
 class Uploaded(Part):
@@ -80,9 +89,14 @@ class Uploaded(Part):
 
 
 def features_of(dataset: Uploaded) -> int:
-    """Numbers a sample."""
-    contents = dataset.contents
-    return math.prod(contents.shape if isinstance(contents, ArrayContents) else cut_of(dataset, contents).shape)
+    """Numbers a sample, or addresses that its events may have."""
+    match dataset.contents:
+        case ArrayContents() as contents:
+            return math.prod(contents.shape)
+        case ImageContents() as contents:
+            return math.prod(cut_of(dataset, contents).shape)
+        case EventContents() as contents:
+            return contents.n_addresses
 
 
 def cut_of(dataset: Uploaded, contents: ImageContents) -> ImageCut:
@@ -109,13 +123,12 @@ def sizes_of(dataset: Uploaded) -> dict[str, int]:
 
 def image_shape_of(dataset: Uploaded) -> tuple[int, int, int] | None:
     """Height, width and channels, where the samples have two dimensions or more."""
-    contents = dataset.contents
-    if isinstance(contents, ImageContents):
-        return cut_of(dataset, contents).shape
-    match contents.shape:
-        case [height, width]:
+    match dataset.contents:
+        case ImageContents() as contents:
+            return cut_of(dataset, contents).shape
+        case ArrayContents(shape=[height, width]):
             return height, width, 1
-        case [height, width, channels]:
+        case ArrayContents(shape=[height, width, channels]):
             return height, width, channels
         case _:
             return None
@@ -151,10 +164,11 @@ def _broken_images(dataset: Uploaded, contents: ImageContents) -> Iterator[tuple
     smallest, largest = (f"{rows} x {columns}" for rows, columns in (contents.smallest, contents.largest))
     cut = dataset.images
     if cut is None:
-        if smallest != largest:
+        if smallest != largest or max(contents.largest) > LARGEST_SIDE:
             yield (
                 ("images",),
-                f"the images have {smallest} to {largest} pixels; say to which height and width to cut them",
+                f"the images have {smallest} to {largest} pixels; say to which height and width, {LARGEST_SIDE} at "
+                "most, they are to be cut",
             )
         return
     for field, msg in broken_cut(cut):

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from snncore import spec
-from snncore.datasets import Samples
-from snncore.encoders import encode
+from snncore.datasets import AnySamples, EventSamples
+from snncore.encoders import encode, encode_events
 from snncore.engines import Input
 from snncore.streams import stream
 
@@ -22,17 +22,25 @@ Answer = TypeVar("Answer")
 
 
 class Batch(NamedTuple):
-    """Samples `[B, F]`, their classes `[B]` where there are any, and what the network sees of them."""
+    """Samples `[B, F]`, their classes `[B]` where there are any, and what the network sees of them. Events have no
+    features, F = 0."""
 
     x: Tensor
     y: Tensor | None
     inputs: Input
+    unseen_events: float = 0.0
+    """The share of the events that fall outside of the presentation."""
 
 
 def prepare(
-    job: spec.JobSpec, samples: Samples, purpose: str, *where: int, dtype: torch.dtype, device: torch.device
+    job: spec.JobSpec, samples: AnySamples, purpose: str, *where: int, dtype: torch.dtype, device: torch.device
 ) -> Batch:
     """Samples as tensors, encoded with the stream that is named by purpose and counters."""
+    if isinstance(samples, EventSamples):
+        assert isinstance(job.encoding, spec.Events)
+        inputs, unseen = encode_events(job.encoding, samples, spec.n_inputs(job), device)
+        nothing = torch.empty(len(samples), 0, dtype=dtype, device=device)
+        return Batch(nothing, torch.from_numpy(samples.y).to(device), inputs, unseen)
     # Torch wants an array that it may write to, which a part of a file that is mapped for reading is not.
     x = torch.from_numpy(np.require(samples.x, requirements=["C", "W"])).to(device=device, dtype=dtype)
     x = x if samples.scale == 1 else x * samples.scale

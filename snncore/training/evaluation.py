@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from snncore import spec
-from snncore.datasets import Samples
+from snncore.datasets import AnySamples
 from snncore.engines import Input
 from snncore.networks import AnyNetwork
 from snncore.readouts import windows
@@ -56,7 +56,7 @@ def evaluate(
     job: spec.JobSpec,
     network: AnyNetwork,
     task: Task,
-    samples: Samples,
+    samples: AnySamples,
     split: str,
     *,
     record: int = 0,

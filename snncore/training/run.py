@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from snncore import datasets, spec
-from snncore.datasets import Samples
+from snncore.datasets import AnySamples
 from snncore.errors import Diverged, OutOfMemory
 from snncore.events import Checkpoint, Event, Finished, Log, Metric, Progress, Raster, Split, Started, Stopped
 from snncore.networks import make_network
@@ -168,7 +168,7 @@ class _Run:
                 return
         yield from self._close_epoch(validation)
 
-    def _prepared(self, which: tuple[int, Samples]) -> Batch:
+    def _prepared(self, which: tuple[int, AnySamples]) -> Batch:
         """A batch of the current epoch, encoded."""
         batch, samples = which
         epoch = self.position.epoch
@@ -199,6 +199,12 @@ class _Run:
 
         if self.step == 1:
             yield from self._activity_warnings(shown.counts)
+            if ready.unseen_events:
+                yield Log(
+                    "warning",
+                    f"{ready.unseen_events:.1%} of the events of the first batch fall outside of "
+                    f"encoding.duration_ms = {job.encoding.duration_ms:g} and are not shown",
+                )
         if self.step % training.log_every_steps == 0:
             value = float(judgement.loss.detach())
             self._demand_finite(value, "loss")

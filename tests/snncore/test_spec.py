@@ -216,6 +216,48 @@ def test_a_mixed_layer_has_one_form_of_dynamics() -> None:
     }
 
 
+REFERENCE: dict[str, Any] = {"engine": "reference"}
+
+
+@pytest.mark.parametrize(
+    ("neuron", "training", "wrong"),
+    [
+        ({"smoothing": {}}, {}, {"neuron.smoothing"}),
+        ({"smoothing": {}, "n_refractory": 1}, REFERENCE, {"neuron.n_refractory"}),
+        ({"smoothing": {}, "detach_reset": True}, REFERENCE, {"neuron.detach_reset"}),
+        ({"smoothing": {}, "surrogate": {"kind": "constant"}}, REFERENCE, {"neuron.surrogate"}),
+        ({"smoothing": {"reset_width": 0.1}, "reset": "none"}, REFERENCE, {"neuron.smoothing.reset_width"}),
+        ({"smoothing": {"output_width": 0.0}}, REFERENCE, {"neuron.smoothing.output_width"}),
+    ],
+)
+def test_smooth_spikes_are_for_the_reference_engine_and_go_with_nothing_that_needs_hard_ones(
+    neuron: dict[str, Any], training: dict[str, Any], wrong: set[str]
+) -> None:
+    tiny_spec(neuron={"smoothing": {}}, training=REFERENCE)
+    assert locations(tiny_job(neuron=neuron, training=training)) == wrong
+
+
+def test_the_populations_of_a_layer_are_smooth_or_hard_together() -> None:
+    populations = [
+        {"proportion": 1.0, "neuron": {"kind": "lif", "smoothing": {}, "non_negative": True}},
+        {"proportion": 1.0, "neuron": {"kind": "lif"}},
+    ]
+    job = tiny_job(neuron={"kind": "mixed", "populations": populations}, training=REFERENCE)
+    assert locations(job) == {
+        "neuron.populations.1.neuron.smoothing",
+        "neuron.populations.1.neuron.non_negative",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"), [("constant", "width"), ("zero", "dampening"), ("zero", "width"), ("gaussian", "lobe_width")]
+)
+def test_a_surrogate_takes_the_numbers_of_its_kind_and_no_others(kind: str, number: str) -> None:
+    tiny_spec(neuron={"surrogate": {"kind": kind}})
+    wrong = {"surrogate": {"kind": kind, number: 2.0}}
+    assert locations(tiny_job(neuron=wrong)) == {f"neuron.surrogate.{number}"}
+
+
 @pytest.mark.parametrize(
     ("proportions", "n", "counts"),
     [
@@ -274,7 +316,21 @@ def test_the_estimate_counts_a_matrix_for_each_delay_of_every_layer() -> None:
 
 def test_the_json_schema_lists_every_kind() -> None:
     schema = json.dumps(JobSpec.model_json_schema())
-    for kind in ("lif", "alif", "mixed", "poisson", "direct", "recurrent", "feedforward", "softmax", "digits", "mnist"):
+    for kind in (
+        "lif",
+        "alif",
+        "mixed",
+        "poisson",
+        "direct",
+        "latency",
+        "events",
+        "shd",
+        "recurrent",
+        "feedforward",
+        "softmax",
+        "digits",
+        "mnist",
+    ):
         assert f'"const": "{kind}"' in schema
 
 

@@ -1,0 +1,1 @@
+"""Figures that follow their parameters: what the sliders of a web page call."""
