@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from service.datasets.schemas import DatasetView
 from snncore.datasets.places import cache_folder, data_folders
-from snncore.spec import Dataset, Uploaded, n_classes, n_features, split_sizes
+from snncore.spec import Dataset, Uploaded, image_shape, n_classes, n_features, split_sizes
 from snncore.spec.data_files import DATA_FILES
 
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(Dataset)
@@ -35,7 +35,7 @@ def view_of(kind: str) -> DatasetView:
         state="available" if _is_here(kind) else "downloadable",
         description=" ".join((inspect.getdoc(KINDS[kind]) or "").split("\n\n")[0].split()),
         format=None,
-        shape=None if dataset is None else [n_features(dataset)],
+        shape=None if dataset is None else list(image_shape(dataset) or [n_features(dataset)]),
         n_samples=None if sizes is None else sum(sizes.values()),
         n_classes=None if dataset is None else n_classes(dataset),
         classes=None,
@@ -49,8 +49,11 @@ def view_of(kind: str) -> DatasetView:
 
 def _is_here(kind: str) -> bool:
     """Whether all files that the kind needs lie on this machine. Workers on others may differ."""
-    folders = [place for folder in (*data_folders(), cache_folder()) for place in (folder / kind, folder)]
+    needed = DATA_FILES.get(kind)
+    if needed is None:
+        return True
+    folders = [root / place for root in (*data_folders(), cache_folder()) for place in needed.folders]
     return all(
-        any((folder / f"{name}{ending}").is_file() for folder in folders for ending in ("", ".gz"))
-        for name in DATA_FILES.get(kind, ())
+        any((folder / f"{name}{ending}").exists() for folder in folders for ending in ("", ".gz"))
+        for name in needed.names
     )

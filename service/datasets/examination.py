@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from service.datasets import arrays
+from service.datasets import arrays, events, images
 from service.datasets.archive import Archive
 from service.datasets.examined import Examined
 from service.datasets.faults import unfit
 from service.datasets.npz import Npz
 
-FORMATS = "an NPZ file with the arrays x and y (numpy.savez)"
+FORMATS = "an NPZ file with the arrays x and y (numpy.savez), or a zip file with a folder of images for each class"
 
 
 def examine(file: BinaryIO, sha256: str, most_bytes: int) -> Examined:
@@ -23,5 +23,6 @@ def examine(file: BinaryIO, sha256: str, most_bytes: int) -> Examined:
     if not names:
         raise unfit("", f"is empty; send {FORMATS}", "unknown_format")
     if all(name.endswith(".npy") and "/" not in name for name in names):
-        return arrays.examine(Npz(archive), sha256)
-    raise unfit("", f"holds {names[0]!r}, which is no array; send {FORMATS}", "unknown_format")
+        npz = Npz(archive)
+        return events.examine(npz, sha256) if "times_ms" in npz.headers else arrays.examine(npz, sha256)
+    return images.examine(archive, sha256)

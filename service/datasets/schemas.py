@@ -22,8 +22,11 @@ class DatasetView(BaseModel):
         description="`downloadable`: workers fetch it when a job needs it, unless they have it."
     )
     description: str
-    format: Literal["arrays"] | None = Field(description="Of the uploaded file.")
-    shape: list[int] | None = Field(description="Of one sample. Null where the spec decides.")
+    format: Literal["arrays", "images", "events"] | None = Field(description="Of the uploaded file.")
+    shape: list[int] | None = Field(
+        description="Of one sample; of events the number of addresses. Null where the spec decides, as for images of "
+        "different sizes."
+    )
     n_samples: int | None
     n_classes: int | None = Field(description="Null where samples have no classes, or the spec decides.")
     classes: list[ClassView] | None = Field(description="Of an uploaded dataset.")

@@ -17,7 +17,7 @@ from service.store.datasets import NewDataset, Outcome
 from service.store.engine import Database
 from service.store.ids import is_id
 from service.store.tables import Dataset
-from snncore.spec import Uploaded, split_sizes
+from snncore.spec import ArrayContents, Contents, EventContents, ImageContents, Uploaded, split_sizes
 
 _UPLOADED = TypeAdapter(Uploaded)
 
@@ -76,7 +76,7 @@ def view_of(dataset: Dataset) -> DatasetView:
         state="uploaded",
         description=_described(contents.n_samples, contents.n_test, contents.n_classes),
         format=contents.format,
-        shape=contents.shape,
+        shape=_shape(contents),
         n_samples=contents.n_samples,
         n_classes=contents.n_classes,
         classes=None if dataset.classes is None else [ClassView.model_validate(one) for one in dataset.classes],
@@ -86,6 +86,17 @@ def view_of(dataset: Dataset) -> DatasetView:
         created_at=dataset.created_at,
         spec={"kind": "uploaded", "name": part.name},
     )
+
+
+def _shape(contents: Contents) -> list[int] | None:
+    match contents:
+        case ArrayContents():
+            return contents.shape
+        case EventContents():
+            return [contents.n_addresses]
+        case ImageContents():
+            one_size = contents.smallest == contents.largest
+            return [*contents.largest, contents.channels] if one_size else None
 
 
 def _described(n_samples: int, n_test: int, n_classes: int | None) -> str:

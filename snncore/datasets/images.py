@@ -51,7 +51,7 @@ def in_splits(chosen: Mapping[str, Sequence[Sequence[Path]]], dataset: spec.Imag
     return Splits(train, validation, samples(len(train) + len(validation), "test"))
 
 
-def decoded(files: Sequence[Path], wanted: spec.ImageFiles) -> NDArray[np.uint8]:
+def decoded(files: Sequence[Path], wanted: spec.ImageCut) -> NDArray[np.uint8]:
     """The images as `wanted` cuts them, `[n, F]`, F in the order row, column, channel: a file, mapped read-only.
 
     Processes that want the same file wait for the first of them to write it. It appears whole or not at all.
@@ -72,7 +72,7 @@ def decoded(files: Sequence[Path], wanted: spec.ImageFiles) -> NDArray[np.uint8]
     return mapped
 
 
-def _key(files: Sequence[Path], wanted: spec.ImageFiles) -> str:
+def _key(files: Sequence[Path], wanted: spec.ImageCut) -> str:
     try:
         found = [(str(file.absolute()), (now := file.stat()).st_size, now.st_mtime_ns) for file in files]
     except OSError as error:
@@ -81,7 +81,7 @@ def _key(files: Sequence[Path], wanted: spec.ImageFiles) -> str:
     return blake2b(content.encode(), digest_size=16).hexdigest()
 
 
-def _write(file: Path, files: Sequence[Path], wanted: spec.ImageFiles) -> None:
+def _write(file: Path, files: Sequence[Path], wanted: spec.ImageCut) -> None:
     height, width = wanted.height // wanted.pooling, wanted.width // wanted.pooling
     n_features = height * width * wanted.channels
     needed, free = len(files) * n_features, shutil.disk_usage(file.parent).free

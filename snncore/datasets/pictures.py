@@ -24,7 +24,7 @@ FORMATS = {
 ENDINGS = frozenset(ending for endings in FORMATS.values() for ending in endings)
 
 
-def picture(file: Path, wanted: spec.ImageFiles) -> NDArray[np.uint8]:
+def picture(file: Path, wanted: spec.ImageCut) -> NDArray[np.uint8]:
     """The image in `file` as `wanted` cuts it: `[height / pooling, width / pooling, channels]`.
 
     It is turned upright by its EXIF orientation. Of a film it is the first frame, of 16 bits a pixel the upper 8, and
@@ -32,14 +32,14 @@ def picture(file: Path, wanted: spec.ImageFiles) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(file, formats=list(FORMATS)) as opened:
-            image = _flat(ImageOps.exif_transpose(opened), "RGB" if wanted.channels == 3 else "L")
+            image = flat(ImageOps.exif_transpose(opened), "RGB" if wanted.channels == 3 else "L")
     except Exception as error:  # the decoders raise all kinds of errors about broken files
         raise DatasetUnavailable(f"{file} cannot be read as an image ({error}); remove it or replace it") from error
     pixels = np.asarray(_cut(image, file, wanted)).reshape(wanted.height, wanted.width, wanted.channels)
     return pixels if wanted.pooling == 1 else _pooled(pixels, wanted.pooling)
 
 
-def _flat(image: Image.Image, mode: str) -> Image.Image:
+def flat(image: Image.Image, mode: str) -> Image.Image:
     """Without transparency, 8 bits a channel, in the mode `RGB` or `L`."""
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
@@ -51,7 +51,7 @@ def _flat(image: Image.Image, mode: str) -> Image.Image:
     return image.convert(mode)
 
 
-def _cut(image: Image.Image, file: Path, wanted: spec.ImageFiles) -> Image.Image:
+def _cut(image: Image.Image, file: Path, wanted: spec.ImageCut) -> Image.Image:
     if wanted.fit == "resize":
         return ImageOps.fit(image, (wanted.width, wanted.height), Image.Resampling.BILINEAR)
     left, top = (image.width - wanted.width) // 2, (image.height - wanted.height) // 2

@@ -10,16 +10,20 @@ import shutil
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snncore import spec
+from snncore.datasets.class_folders import class_folders
 from snncore.datasets.dealing import dealt
+from snncore.datasets.events import EventSamples
+from snncore.datasets.images import decoded
 from snncore.datasets.places import cache_folder, locked
-from snncore.datasets.samples import Samples, Splits
+from snncore.datasets.samples import AnySamples, Samples, Splits
 from snncore.errors import DatasetUnavailable
+from snncore.spec.uploaded import cut_of
 from snncore.streams import stream
 
 ROWS_AT_ONCE_BYTES = 2**24
@@ -38,7 +42,13 @@ def load(dataset: spec.Uploaded) -> Splits:
             f"the uploaded dataset {dataset.name!r} is not at {file}; run the job by the service, which puts it there"
         )
     try:
-        return _arrays(dataset, dataset.contents, file)
+        match dataset.contents:
+            case spec.ArrayContents() as contents:
+                return _arrays(dataset, contents, file)
+            case spec.ImageContents() as contents:
+                return _images(dataset, contents, file)
+            case spec.EventContents():
+                return _events(dataset, file)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DatasetUnavailable(
             f"the uploaded dataset {dataset.name!r} cannot be read from {file} ({error}); remove that file and make "
@@ -50,9 +60,54 @@ def _arrays(dataset: spec.Uploaded, contents: spec.ArrayContents, file: Path) ->
     with np.load(file, allow_pickle=False) as archive:
         y = _joined(archive["y"], archive["y_test"] if contents.n_test else None) if contents.n_classes else None
     order = _order(dataset, y)
-    x = _in_order(file, order, dataset)
+    x = _in_order(file, order, dataset.split_seed, contents)
     samples = Samples(x, None if y is None else y[order], 1 / 255 if contents.values == "uint8" else 1.0)
     return _split(dataset, samples)
+
+
+def _images(dataset: spec.Uploaded, contents: spec.ImageContents, file: Path) -> Splits:
+    with zipfile.ZipFile(file) as archive:
+        found = class_folders(member.filename for member in archive.infolist() if not member.is_dir())
+    members = found.train + found.test
+    y = np.array([label for _, label in members], np.int64)
+    order = _order(dataset, y)
+    folder = _unpacked(file)
+    x = decoded([folder / members[place][0] for place in order], cut_of(dataset, contents))
+    return _split(dataset, Samples(x, y[order], 1 / 255))
+
+
+def _events(dataset: spec.Uploaded, file: Path) -> Splits:
+    folder = _unpacked(file)
+    starts, times_ms, addresses, y = (
+        np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        for name in ("starts", "times_ms", "addresses", "y")
+    )
+    y = np.asarray(y, np.int64)
+    recordings = EventSamples(
+        starts=np.asarray(starts, np.int64),
+        times_ms=_as(times_ms, np.float32),
+        addresses=_as(addresses, np.int32),
+        y=y,
+    )
+    return _split(dataset, recordings[_order(dataset, y)])
+
+
+def _as(values: NDArray[Any], kind: type[np.generic]) -> NDArray[Any]:
+    """The values as they are mapped, if they are of that kind."""
+    return values if values.dtype == kind else values.astype(kind)
+
+
+def _unpacked(file: Path) -> Path:
+    """The folder with what is in an archive, unpacked once. It appears whole or not at all."""
+    folder = file.with_name(f"{file.name}-files")
+    if not folder.is_dir():
+        with locked(file.with_suffix(".lock")):
+            if not folder.is_dir():
+                with tempfile.TemporaryDirectory(dir=file.parent, prefix="unpacking-") as part:
+                    with zipfile.ZipFile(file) as archive:
+                        archive.extractall(Path(part) / "files")
+                    os.replace(Path(part) / "files", folder)
+    return folder
 
 
 def _joined(y: NDArray[np.generic], y_test: NDArray[np.generic] | None) -> NDArray[np.int64]:
@@ -70,7 +125,7 @@ def _order(dataset: spec.Uploaded, y: NDArray[np.int64] | None) -> NDArray[np.in
     return np.concatenate([first, np.arange(n - n_test, n)])
 
 
-def _split(dataset: spec.Uploaded, samples: Samples) -> Splits:
+def _split(dataset: spec.Uploaded, samples: AnySamples) -> Splits:
     """Test, validation and training samples one after the other; an uploaded test set comes last."""
     sizes, n = spec.split_sizes(dataset), len(samples)
     n_test = dataset.contents.n_test
@@ -83,10 +138,11 @@ def _split(dataset: spec.Uploaded, samples: Samples) -> Splits:
     )
 
 
-def _in_order(file: Path, order: NDArray[np.int64], dataset: spec.Uploaded) -> NDArray[np.float32] | NDArray[np.uint8]:
+def _in_order(
+    file: Path, order: NDArray[np.int64], split_seed: int, contents: spec.ArrayContents
+) -> NDArray[np.float32] | NDArray[np.uint8]:
     """The features `[n, F]` of an NPZ file in this order, mapped read-only from a file that is written once."""
-    contents = dataset.contents
-    ordered = file.with_name(f"{contents.sha256}-{dataset.split_seed}.npy")
+    ordered = file.with_name(f"{file.name}-{split_seed}.npy")
     if not ordered.is_file():
         with locked(ordered.with_suffix(".lock")):
             if not ordered.is_file():

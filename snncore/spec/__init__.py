@@ -28,6 +28,7 @@ from snncore.spec.encoding import (
 )
 from snncore.spec.errors import Location, Problem, SpecError, problems_of
 from snncore.spec.estimate import Estimate, estimate, layer_shapes, n_inputs, useful_threads
+from snncore.spec.image_cut import ImageCut
 from snncore.spec.images import Flowers102, ImageFiles, ImageFolder
 from snncore.spec.job import JobSpec, deep_merge, parse_job_spec
 from snncore.spec.matrices import WeightMatrix, most_synapses, rewired_matrices, weight_matrices
@@ -87,7 +88,15 @@ from snncore.spec.training import (
     Training,
     TruncatedBackward,
 )
-from snncore.spec.uploaded import DATASET_NAME, ArrayContents, Contents, Uploaded, uploaded_sha256
+from snncore.spec.uploaded import (
+    DATASET_NAME,
+    ArrayContents,
+    Contents,
+    EventContents,
+    ImageContents,
+    Uploaded,
+    uploaded_sha256,
+)
 
 __all__ = [
     "ALIF",
@@ -126,6 +135,7 @@ __all__ = [
     "EmbeddedNetwork",
     "Encoding",
     "Estimate",
+    "EventContents",
     "EventRecordings",
     "Events",
     "EveryStepReadout",
@@ -135,6 +145,8 @@ __all__ = [
     "Flowers102",
     "FullBackward",
     "GlorotWeights",
+    "ImageContents",
+    "ImageCut",
     "ImageFiles",
     "ImageFolder",
     "JobSpec",

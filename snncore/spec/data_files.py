@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-DATA_FILES: dict[str, tuple[str, ...]] = {
-    "mnist": (
-        "train-images-idx3-ubyte",
-        "train-labels-idx1-ubyte",
-        "t10k-images-idx3-ubyte",
-        "t10k-labels-idx1-ubyte",
-    ),
+from typing import NamedTuple
+
+
+class DataFiles(NamedTuple):
+    folders: tuple[str, ...]
+    """Where they may lie, below a folder of data or of the cache."""
+    names: tuple[str, ...]
+    """Files, each perhaps ending in `.gz`, or folders; all of them are needed."""
+
+
+_IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+DATA_FILES: dict[str, DataFiles] = {
+    "mnist": DataFiles(("mnist", "."), _IDX),
+    "fashion_mnist": DataFiles(("fashion_mnist",), _IDX),
+    "flowers102": DataFiles(("flowers102", "."), ("jpg", "imagelabels.mat")),
 }
-"""By the kind of dataset, which is also the folder that they lie in; each may end in `.gz`. Other kinds need none."""
+"""By the kind of dataset. Other kinds need none."""

@@ -10,7 +10,7 @@ from pydantic import Field
 from snncore.spec.base import Fraction, Part, UnitCount
 from snncore.spec.images import Flowers102, ImageFiles, ImageFolder
 from snncore.spec.recordings import NMNIST, SHD, DVSGesture, EventRecordings
-from snncore.spec.uploaded import Uploaded, features_of, image_shape_of, sizes_of
+from snncore.spec.uploaded import EventContents, Uploaded, features_of, image_shape_of, sizes_of
 
 
 class Digits(Part):
@@ -98,7 +98,7 @@ def image_shape(dataset: Dataset) -> tuple[int, int, int] | None:
         case MNIST() | FashionMNIST():
             return 28 // dataset.pooling, 28 // dataset.pooling, 1
         case ImageFiles():
-            return dataset.height // dataset.pooling, dataset.width // dataset.pooling, dataset.channels
+            return dataset.shape
         case Uploaded():
             return image_shape_of(dataset)
         case _:
@@ -122,6 +122,8 @@ def n_features(dataset: Dataset) -> int:
 
 def holds_events(dataset: Dataset) -> bool:
     """Whether samples are events, not features."""
+    if isinstance(dataset, Uploaded):
+        return isinstance(dataset.contents, EventContents)
     return isinstance(dataset, EventRecordings)
 
 

@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from snncore.spec.base import Part
+from snncore.spec.image_cut import ImageCut
 
 _PATH_PART = r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*"
 """A file name that is neither hidden nor leads upwards."""
 ClassName = Annotated[str, Field(pattern=f"^{_PATH_PART}$", max_length=100)]
 
 
-class ImageFiles(Part):
+class ImageFiles(ImageCut):
     """Images of classes: how each is cut to `height` x `width` x `channels`, and how many there are of them.
 
     The features of a sample are its bytes in the order row, column, channel, scaled to [0, 1]. Each split holds equally
@@ -25,20 +25,6 @@ class ImageFiles(Part):
     n_validation: int = Field(default=0, ge=0, le=1_000_000, description="Taken from what is there for training.")
     n_test: int = Field(ge=1, le=1_000_000)
     split_seed: int = Field(default=0, ge=0, lt=2**63, description="Which images go where; apart from the job's seed.")
-    height: int = Field(ge=1, le=2_048, description="Rows, before pooling.")
-    width: int = Field(ge=1, le=2_048, description="Columns, before pooling.")
-    channels: Literal[1, 3] = Field(default=3, description="3: red, green, blue; 1: grey.")
-    fit: Literal["crop", "resize"] = Field(
-        default="resize",
-        description="crop: the centre of the image as it is. resize: the image is scaled, its proportions kept, until "
-        "it just covers height x width, and then the centre of that.",
-    )
-    pooling: int = Field(
-        default=1,
-        ge=1,
-        le=64,
-        description="Blocks of so many pixels squared are averaged to one, rounded to a byte.",
-    )
 
 
 class ImageFolder(ImageFiles):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from fastapi import Request
 from fastapi.testclient import TestClient
+from PIL import Image
 from sqlalchemy import func, select
 
 from service.datasets import service
@@ -267,7 +268,7 @@ BROKEN_X[3, 4] = np.nan
         (zipped(**{"../x.npy": npy(X)}), "../x.npy", "leads out of the archive"),
         (zipped(**{"/x.npy": npy(X)}), "/x.npy", "leads out of the archive"),
         (zipped(**{"C:\\x.npy": npy(X)}), None, "leads out of the archive"),
-        (zipped(**{"notes.txt": b"hello"}), None, "holds 'notes.txt', which is no array"),
+        (zipped(**{"notes.txt": b"hello"}), "notes.txt", "lies at no place for an image"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(
@@ -286,6 +287,76 @@ def test_what_is_wrong_is_said_with_its_place(
 def test_several_faults_are_told_at_once(put: Callable[..., Any]) -> None:
     problem = put(npz(x=X.astype(np.int32), y=Y, extra=Y, x_test=X[0])).json()
     assert {error["loc"][1] for error in problem["errors"]} == {"x", "extra", "x_test", "y_test"}
+
+
+def png(height: int = 4, width: int = 5, mode: str = "RGB", form: str = "PNG", value: int = 9) -> bytes:
+    file = io.BytesIO()
+    Image.new(mode, (width, height), value if mode == "L" else (value, 0, 0)).save(file, form)
+    return file.getvalue()
+
+
+def test_images_of_one_size_are_described(client: TestClient, put: Callable[..., Any]) -> None:
+    body = zipped(
+        **{f"pets/{name}/{number}.png": png() for name in ("cats", "dogs") for number in range(10)},
+        **{"pets/cats/.DS_Store": b"", "__MACOSX/pets/cats/x.png": b""},
+    )
+    view = put(body, **{"Content-Type": "application/zip"}).json()
+    assert (view["format"], view["shape"], view["n_samples"]) == ("images", [4, 5, 3], 20)
+    assert [one["name"] for one in view["classes"]] == ["cats", "dogs"]
+    answer = client.post("/v1/jobs/validate", json=on_upload())
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["spec"]["dataset"]["contents"]["smallest"] == [4, 5]
+
+
+def test_images_of_many_sizes_need_a_cut(client: TestClient, put: Callable[..., Any]) -> None:
+    files = {f"{part}/{name}/1.jpg": png(form="JPEG", mode="L") for part in ("train", "test") for name in "ab"}
+    files |= {f"train/{name}/{number}.jpg": png(7, 9, "L", "JPEG") for name in "ab" for number in range(2, 9)}
+    view = put(zipped(**files)).json()
+    assert (view["shape"], view["n_samples"], view["sizes"]["test"]) == (None, 18, 2)
+    problem = client.post("/v1/jobs/validate", json=on_upload()).json()["errors"][0]
+    assert problem["loc"] == ["dataset", "images"]
+    assert "4 x 5 to 7 x 9 pixels" in problem["msg"]
+    for images, field in (
+        ({"height": 6, "width": 4, "fit": "crop"}, "fit"),
+        ({"height": 6, "width": 6, "pooling": 4}, "pooling"),
+    ):
+        problem = client.post("/v1/jobs/validate", json=on_upload(images=images)).json()["errors"][0]
+        assert problem["loc"] == ["dataset", "images", field]
+    fitting = on_upload(images={"height": 6, "width": 6, "pooling": 2, "channels": 1})
+    assert client.post("/v1/jobs/validate", json=fitting).status_code == 200
+
+
+def test_a_cut_is_for_images(client: TestClient, put: Callable[..., Any]) -> None:
+    put()
+    problem = client.post("/v1/jobs/validate", json=on_upload(images={"height": 6, "width": 6})).json()
+    assert problem["errors"][0]["loc"] == ["dataset", "images"]
+
+
+@pytest.mark.parametrize(
+    ("files", "where", "said"),
+    [
+        ({"a/1.png": png(), "a/2.png": png()}, None, "has folders of 1 classes, and needs 2"),
+        ({"a/1.png": png(), "b/1.png": png()[:-20]}, "b/1.png", "cannot be read as an image"),
+        ({"a/1.png": png(), "b/1.png": b"GIF"}, "b/1.png", "cannot be read as an image"),
+        ({"a/1.png": png(), "b/1.txt": b"text"}, "b/1.txt", "is no image by its name"),
+        ({"a/1.png": png(), "b/1.png": png(), "1.png": png()}, "1.png", "lies at no place for an image"),
+        ({"train/a/1.png": png(), "train/b/1.png": png(), "test/c/1.png": png()}, "train/c", "holds no image"),
+    ],
+)
+def test_what_is_wrong_with_images_is_said(
+    put: Callable[..., Any], database: Database, files: dict[str, bytes], where: str | None, said: str
+) -> None:
+    answer = put(zipped(**files))
+    assert answer.status_code == 422, answer.text
+    (error,) = answer.json()["errors"]
+    assert said in error["msg"]
+    assert error["loc"] == ["body", where] if where else ["body"]
+    assert rows(database) == (0, 0)
+
+
+def test_all_broken_images_are_named(put: Callable[..., Any]) -> None:
+    problem = put(zipped(**{f"{name}/{n}.png": b"none" for name in "ab" for n in range(30)})).json()
+    assert len(problem["errors"]) == 20
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")

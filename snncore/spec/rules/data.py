@@ -11,10 +11,11 @@ from snncore.spec.dataset import (
     StoreRecall,
     split_sizes,
 )
+from snncore.spec.image_cut import broken_cut
 from snncore.spec.images import Flowers102, ImageFiles, ImageFolder
 from snncore.spec.recordings import EventRecordings
 from snncore.spec.rules.broken import Broken
-from snncore.spec.uploaded import Uploaded, broken_splits
+from snncore.spec.uploaded import Uploaded, broken_upload
 
 if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
@@ -45,8 +46,8 @@ def dataset(spec: JobSpec) -> Broken:
         case StoreRecall() if spec.encoding.frames != dataset.n_slots:
             yield ("encoding", "frames"), f"must be dataset.n_slots = {dataset.n_slots}: a frame for each slot"
         case Uploaded():
-            for field, msg in broken_splits(dataset):
-                yield ("dataset", field), msg
+            for fields, msg in broken_upload(dataset):
+                yield ("dataset", *fields), msg
 
 
 def _images(dataset: ImageFolder | Flowers102) -> Broken:
@@ -56,11 +57,8 @@ def _images(dataset: ImageFolder | Flowers102) -> Broken:
                 ("dataset", f"n_{split}"),
                 f"must be a multiple of n_classes = {dataset.n_classes}, so that each class has as many images",
             )
-    if dataset.height % dataset.pooling or dataset.width % dataset.pooling:
-        yield (
-            ("dataset", "pooling"),
-            f"must divide both height = {dataset.height} and width = {dataset.width}",
-        )
+    for field, msg in broken_cut(dataset):
+        yield ("dataset", field), msg
     if isinstance(dataset, ImageFolder) and dataset.classes is not None:
         if len(dataset.classes) != dataset.n_classes:
             yield ("dataset", "classes"), f"names {len(dataset.classes)} classes, and n_classes is {dataset.n_classes}"
