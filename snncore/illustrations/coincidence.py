@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from snncore.illustrations.base import Illustration, IntegerMatrix, Parameters, Result, Vector
-from snncore.lif_unit import impulse_distance
+from snncore.lif_unit import largest_distance
 
 
 class CoincidenceParameters(Parameters):
@@ -30,9 +30,9 @@ def compute(parameters: CoincidenceParameters) -> PhaseDiagrams:
     weights = (np.arange(n) + 0.5) / n
 
     def panel(n_spikes: int | None) -> IntegerMatrix:
-        cap = parameters.cap_steps
-        rows = [[min(impulse_distance(n_spikes, w, leak), cap) for w in weights.tolist()] for leak in weights.tolist()]
-        return np.array(rows, dtype=np.int64)
+        distances = largest_distance(n_spikes, weights, weights[:, None])
+        capped: IntegerMatrix = np.minimum(np.nan_to_num(distances, nan=0.0), parameters.cap_steps).astype(np.int64)
+        return capped
 
     return PhaseDiagrams(
         w_input=weights,

@@ -9,9 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from snncore.illustrations.base import Floats, Illustration, Integers, Result, Stimulus, Vector, WeightLeak
-from snncore.illustrations.lif import run_one
+from snncore.illustrations.lif import period, run_one
 from snncore.illustrations.smoothing import sigmoid
-from snncore.lif_unit import period
 
 THRESHOLD = 1.0
 CLOSE = 0.05

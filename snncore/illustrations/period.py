@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from snncore.illustrations.base import Illustration, Parameters, Result, Threshold, Vector, WeightLeak
-from snncore.lif_unit import exact_period, input_threshold, period
+from snncore.illustrations.base import Floats, Illustration, Parameters, Result, Threshold, Vector, WeightLeak
+from snncore.lif_unit import input_threshold, period
 
 
 class PeriodParameters(Parameters):
@@ -28,13 +28,26 @@ def compute(parameters: PeriodParameters) -> PeriodCurve:
     """k = ceil(ln(1 - threshold w_leak / (I w_input)) / ln(1 - w_leak))"""
     unit = (parameters.w_input, parameters.w_leak, parameters.threshold)
     current = parameters.largest_current * np.arange(1, parameters.points + 1) / parameters.points
-    currents = current.tolist()
+    steps = period(current, *unit)
+    fires = np.isfinite(steps)
+    exact = _exact(np.where(fires, current, np.inf), *unit)
     return PeriodCurve(
         current=current,
-        period_steps=[period(one, *unit) for one in currents],
-        exact_steps=[exact_period(one, *unit) for one in currents],
-        input_threshold=input_threshold(*unit),
+        period_steps=[int(k) if spikes else None for k, spikes in zip(steps.tolist(), fires, strict=True)],
+        exact_steps=[k if spikes else None for k, spikes in zip(exact.tolist(), fires, strict=True)],
+        input_threshold=float(input_threshold(*unit)),
     )
+
+
+def _exact(current: Floats, w_input: float, w_leak: float, threshold: float) -> Floats:
+    """The time to the threshold in steps that need not be whole, for currents that get there."""
+    missing: Floats = threshold / (w_input * current)
+    if w_leak == 0:
+        return missing
+    if w_leak == 1:
+        return np.ones_like(missing)  # a step forgets all before it
+    steps: Floats = np.log1p(-w_leak * missing) / np.log1p(-w_leak)
+    return steps
 
 
 ILLUSTRATION = Illustration(

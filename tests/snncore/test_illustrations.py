@@ -19,7 +19,7 @@ from snncore.illustrations.base import Result
 from snncore.illustrations.digits import N_DIGITS, digit
 from snncore.illustrations.gradient import Gradients
 from snncore.illustrations.image import COLUMNS, ROWS, photograph, random_weights
-from snncore.lif_unit import impulse_distance, input_threshold, period
+from snncore.lif_unit import period
 from snncore.peephole_lstm import PeepholeLSTM
 from snncore.scan import Scan, unroll
 from snncore.spec.neuron import Constant, Smoothing, Surrogate
@@ -123,7 +123,7 @@ def test_the_curve_of_the_period_is_the_formula_at_each_current() -> None:
     assert shown.current[[0, -1]].tolist() == pytest.approx([0.05, 3.0])
     assert shown.input_threshold == pytest.approx(1.5 * 0.2 / 0.4)
     for current, k, exact in zip(shown.current.tolist(), shown.period_steps, shown.exact_steps, strict=True):
-        assert k == period(current, 0.4, 0.2, 1.5)
+        assert (math.inf if k is None else k) == period(current, 0.4, 0.2, 1.5)
         assert (k is None) == (current <= shown.input_threshold)
         assert k is None or k == max(1, math.ceil(exact))
 
@@ -132,8 +132,9 @@ def test_the_curve_of_the_period_is_the_formula_at_each_current() -> None:
     ("current", "w_leak", "k"), [(0.3, 0.0, 7), (2.0, 0.0, 1), (2.5, 1.0, 1), (1.9, 1.0, None), (-1.0, 0.0, None)]
 )
 def test_periods_without_leak_and_without_memory(current: float, w_leak: float, k: int | None) -> None:
-    assert period(current, 0.5, w_leak) == k
-    assert show("unit", w_leak=w_leak, current=current).period_steps == k
+    shown = show("unit", w_leak=w_leak, current=current, steps=20)
+    assert shown.period_steps == k
+    assert shown.spike_steps.tolist() == ([] if k is None else list(range(k - 1, 20, k)))
 
 
 # -- smoothing
@@ -348,15 +349,6 @@ def test_the_cap_is_what_larger_distances_count_as() -> None:
     low, high = (show("coincidence", resolution=12, cap_steps=cap).infinite_spikes for cap in (4, 40))
     assert high.max() > 4
     np.testing.assert_array_equal(low, np.minimum(high, 4))
-
-
-def test_limits_of_the_distance() -> None:
-    assert impulse_distance(2, 0.6, 0.0) == math.inf  # nothing is lost: an integrator
-    assert impulse_distance(2, 0.6, 1.0) == 0  # nothing is kept: only coincident impulses
-    assert impulse_distance(2, 1.0, 0.5) == math.inf  # one is enough
-    assert impulse_distance(2, 0.4, 0.1) == 0  # two are not
-    assert impulse_distance(3, 0.4, 0.1) > 0
-    assert input_threshold(0.5, 0.1, 2.0) == pytest.approx(0.4)
 
 
 # -- encodings
