@@ -40,6 +40,6 @@ def run_one(
 
 def period(current: float, w_input: float, w_leak: float, threshold: float) -> int | None:
     """By formula, the steps from spike to spike at a constant input; None if there are none."""
-    with np.errstate(over="ignore"):  # an input that is hardly there takes for ever
+    with np.errstate(over="ignore", invalid="ignore"):  # an input that is hardly there takes for ever
         steps = float(lif_unit.period(current, w_input, w_leak, threshold))
     return int(steps) if np.isfinite(steps) else None
