@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema
 from pydantic_core import core_schema
 
@@ -45,12 +45,6 @@ class Illustration(Generic[P, R]):
     compute: Callable[[P], R]
     examples: tuple[dict[str, Any], ...] = ()
     """Parameters that are worth a look, beside the defaults."""
-
-
-def whole_steps(steps: ArrayLike) -> int | None:
-    """A period as JSON has it: None where it is infinite, and there are no spikes."""
-    value = float(np.asarray(steps))
-    return int(value) if np.isfinite(value) else None
 
 
 def _array(axes: int, item: dict[str, Any]) -> GetPydanticSchema:

@@ -30,8 +30,9 @@ def compute(parameters: CoincidenceParameters) -> PhaseDiagrams:
     weights = (np.arange(n) + 0.5) / n
 
     def panel(n_spikes: int | None) -> IntegerMatrix:
-        distances = largest_distance(n_spikes, weights[None, :], weights[:, None])
-        return np.minimum(np.nan_to_num(distances, nan=0.0), parameters.cap_steps).astype(np.int64)
+        distances = largest_distance(n_spikes, weights, weights[:, None])
+        capped: IntegerMatrix = np.minimum(np.nan_to_num(distances, nan=0.0), parameters.cap_steps).astype(np.int64)
+        return capped
 
     return PhaseDiagrams(
         w_input=weights,

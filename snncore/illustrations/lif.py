@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from snncore import lif_unit
 from snncore.illustrations.base import Floats
 
 
@@ -35,3 +36,10 @@ def run_one(
     """The same for one unit: everything is `[T]`."""
     v, z = run(current[:, None], w_input, w_leak, threshold, non_negative=non_negative)
     return v[:, 0], z[:, 0]
+
+
+def period(current: float, w_input: float, w_leak: float, threshold: float) -> int | None:
+    """By formula, the steps from spike to spike at a constant input; None if there are none."""
+    with np.errstate(over="ignore", invalid="ignore"):  # an input that is hardly there takes for ever
+        steps = float(lif_unit.period(current, w_input, w_leak, threshold))
+    return int(steps) if np.isfinite(steps) else None

@@ -8,10 +8,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from snncore.illustrations.base import Floats, Illustration, Integers, Result, Stimulus, Vector, WeightLeak, whole_steps
-from snncore.illustrations.lif import run_one
+from snncore.illustrations.base import Floats, Illustration, Integers, Result, Stimulus, Vector, WeightLeak
+from snncore.illustrations.lif import period, run_one
 from snncore.illustrations.smoothing import sigmoid
-from snncore.lif_unit import period
 
 THRESHOLD = 1.0
 CLOSE = 0.05
@@ -90,7 +89,7 @@ def compute(parameters: LSTMParameters) -> Overlay:
     p = parameters
     current = p.values()
     v, z = run_one(current, p.w_input, p.w_leak, THRESHOLD)
-    k = whole_steps(period(p.current, p.w_input, p.w_leak, THRESHOLD)) if p.is_constant else None
+    k = period(p.current, p.w_input, p.w_leak, THRESHOLD) if p.is_constant else None
     weights = as_lif(p.w_input, p.w_leak, p.steepness)
     least = float(np.abs(v - THRESHOLD).min())
     return Overlay(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from snncore.illustrations.base import Illustration, Parameters, Result, Threshold, Vector, WeightLeak, whole_steps
+from snncore.illustrations.base import Illustration, Parameters, Result, Threshold, Vector, WeightLeak
 from snncore.lif_unit import input_threshold, period, time_to_threshold
 
 
@@ -30,7 +30,7 @@ def compute(parameters: PeriodParameters) -> PeriodCurve:
     current = parameters.largest_current * np.arange(1, parameters.points + 1) / parameters.points
     return PeriodCurve(
         current=current,
-        period_steps=[whole_steps(k) for k in period(current, *unit)],
+        period_steps=[int(k) if np.isfinite(k) else None for k in period(current, *unit)],
         exact_steps=[float(time) if np.isfinite(time) else None for time in time_to_threshold(current, *unit)],
         input_threshold=float(input_threshold(*unit)),
     )

@@ -14,10 +14,9 @@ from snncore.illustrations.base import (
     Vector,
     WeightInput,
     WeightLeak,
-    whole_steps,
 )
-from snncore.illustrations.lif import run_one
-from snncore.lif_unit import input_threshold, period
+from snncore.illustrations.lif import period, run_one
+from snncore.lif_unit import input_threshold
 
 
 class UnitParameters(Stimulus):
@@ -43,16 +42,16 @@ class UnitTrace(Result):
 def compute(parameters: UnitParameters) -> UnitTrace:
     w_input, w_leak, threshold = parameters.w_input, parameters.w_leak, parameters.threshold
     current = parameters.values()
+    with np.errstate(over="ignore"):  # of a weight that is hardly there; such a number is null in JSON
+        least = float(input_threshold(w_input, w_leak, threshold)) if w_input > 0 else None
     v, z = run_one(current, w_input, w_leak, threshold, non_negative=parameters.non_negative)
     return UnitTrace(
         input=current,
         v=v,
         spikes=z.astype(np.int64),
         spike_steps=np.flatnonzero(z),
-        period_steps=whole_steps(period(parameters.current, w_input, w_leak, threshold))
-        if parameters.is_constant
-        else None,
-        input_threshold=float(input_threshold(w_input, w_leak, threshold)) if w_input > 0 else None,
+        period_steps=period(parameters.current, w_input, w_leak, threshold) if parameters.is_constant else None,
+        input_threshold=least,
     )
 
 

@@ -132,7 +132,9 @@ def test_the_curve_of_the_period_is_the_formula_at_each_current() -> None:
     ("current", "w_leak", "k"), [(0.3, 0.0, 7), (2.0, 0.0, 1), (2.5, 1.0, 1), (1.9, 1.0, None), (-1.0, 0.0, None)]
 )
 def test_periods_without_leak_and_without_memory(current: float, w_leak: float, k: int | None) -> None:
-    assert show("unit", w_leak=w_leak, current=current).period_steps == k
+    shown = show("unit", w_leak=w_leak, current=current, steps=20)
+    assert shown.period_steps == k
+    assert shown.spike_steps.tolist() == ([] if k is None else list(range(k - 1, 20, k)))
 
 
 # -- smoothing
