@@ -127,10 +127,10 @@ SEQUENTIAL = {
 def test_a_path_reaches_into_a_list_by_number(client: TestClient) -> None:
     spec = {**digits_spec(), "architecture": SEQUENTIAL, "neuron": {"kind": "lif"}}
     spec["training"]["rate_regulariser"] = None
-    widths = {"architecture.layers.0.n_units": [5, 6], "architecture.layers.1.neuron": [{"kind": "alif"}]}
+    widths = {"architecture.layers.0": [{"kind": "dense", "n_units": 5}, {"kind": "lstm", "n_units": 6}]}
     sweep = post(client, {"spec": spec, "grid": widths})
     found = [client.get(job["links"]["self"]).json()["spec"]["architecture"]["layers"] for job in sweep["jobs"]]
-    assert [(layers[0]["n_units"], layers[1]["neuron"]["kind"]) for layers in found] == [(5, "alif"), (6, "alif")]
+    assert [(layers[0]["kind"], layers[0]["n_units"]) for layers in found] == [("dense", 5), ("lstm", 6)]
 
 
 @sqlite_only
