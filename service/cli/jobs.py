@@ -24,7 +24,7 @@ from service.cli.output import (
     state_text,
     table,
 )
-from service.cli.specfile import BadFile, load_file, parse_labels, parse_settings
+from service.cli.specfile import BadFile, changed, load_file, parse_labels, parse_settings
 from service.cli.watching import follow
 from service.client import ChainedJob, Client, Job
 
@@ -173,13 +173,11 @@ def _request(
             return {**request, "preset": preset, "overrides": changes}
         assert file is not None
         spec = load_file(file)
-        from snncore.spec import deep_merge
-
         # A file may also be what POST /v1/jobs takes for a preset: {"preset": ..., "overrides": ...}.
         if "preset" in spec:
-            spec["overrides"] = deep_merge(spec.get("overrides") or {}, changes)
+            spec["overrides"] = changed(spec.get("overrides") or {}, changes)
             return {**request, "spec": spec}
-        return {**request, "spec": deep_merge(spec, changes)}
+        return {**request, "spec": changed(spec, changes)}
     except BadFile as error:
         complain(str(error))
         raise typer.Exit(ExitCode.USAGE) from error

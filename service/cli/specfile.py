@@ -151,6 +151,16 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
     return changes
 
 
+def changed(document: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A document with what `parse_settings` read."""
+    from snncore.spec import SpecError, deep_merge
+
+    try:
+        return deep_merge(document, changes)
+    except SpecError as error:
+        raise BadFile(f"--set {error}") from error
+
+
 def parse_grid(options: Iterable[str]) -> dict[str, list[Any]]:
     """`["training.epochs=5,10", ...]` as paths with their values. Values are YAML, separated by commas."""
     grid: dict[str, list[Any]] = {}

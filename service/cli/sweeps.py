@@ -26,7 +26,7 @@ from service.cli.output import (
     state_text,
     table,
 )
-from service.cli.specfile import BadFile, load_file, parse_grid, parse_labels, parse_seeds, parse_settings
+from service.cli.specfile import BadFile, changed, load_file, parse_grid, parse_labels, parse_seeds, parse_settings
 from service.cli.sweep_watching import counts, follow
 from service.client import Client, Sweep
 
@@ -78,7 +78,7 @@ def sweep(
     as_json: Json = False,
     url: Url = DEFAULT,
 ) -> None:
-    """Queue a job for each combination of values and each seed."""
+    """Queue a job for each combination of values and each seed: those of a preset that is a sweep, or your own."""
     try:
         request = _request(file, preset, parse_settings(settings or []), parse_grid(grid or []))
         given = {
@@ -108,8 +108,6 @@ def _request(
     file: str | None, preset: str | None, changes: dict[str, Any], grid: dict[str, list[Any]]
 ) -> dict[str, Any]:
     """The body of the request as far as it says what is run."""
-    from snncore.spec import deep_merge
-
     if file is not None and preset is not None:
         raise BadFile("a sweep comes from a FILE or from --preset NAME, not from both")
     if file is None and preset is None and "preset" not in grid:
@@ -122,7 +120,7 @@ def _request(
         request["preset"] = preset
     if changes:
         target = "spec" if "spec" in request else "overrides"
-        request[target] = deep_merge(request.get(target) or {}, changes)
+        request[target] = changed(request.get(target) or {}, changes)
     if grid:
         request["grid"] = {**(request.get("grid") or {}), **grid}
     return request

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -185,14 +185,25 @@ class Client(SweepCalls, ResultCalls, DatasetCalls, IllustrationCalls):
         sample: int | None = None,
         epoch: int | None = None,
     ) -> Figure:
-        """A matplotlib figure: `learning` curves, output `rates` of a sample, a `recall` sequence, or the `sequence` of
-        an image; `auto` takes what goes with the task. The last epoch's first sample unless another is named.
+        """A matplotlib figure: `learning` curves, output `rates` of a sample, a `recall` sequence, the `sequence` of an
+        image, or what was read at `every_step`; `auto` takes what goes with the task and was recorded. The last epoch's
+        first sample unless another is named.
 
         Raises `NothingToDraw` for a job that has not recorded it.
         """
         from service.client import figures
 
         return figures.draw(self, job_id, kind, split=split, sample=sample, epoch=epoch).figure
+
+    def sweep_figure(self, sweep_id: str, metrics: Sequence[str] = (), *, split: str = "validation") -> Figure:
+        """A matplotlib figure of the learning curves of a sweep: a panel for each of `metrics` (if none is named, loss
+        and accuracy) and in it a line for each grid point, the mean over its seeds, with a band around it.
+
+        Raises `NothingToDraw` if no job has recorded them.
+        """
+        from service.client import sweep_figures
+
+        return sweep_figures.draw_sweep(self, sweep_id, metrics, split).figure
 
     # --- the rest -----------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from service.client import pictures
 from service.client.errors import NothingToDraw
-from service.client.models import Job, RasterInfo
+from service.client.models import Job, RasterInfo, Reading
 from service.client.pictures import Reference, Sample
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from service.client.client import Client
 
-FigureKind: TypeAlias = Literal["auto", "learning", "rates", "recall", "sequence"]
+FigureKind: TypeAlias = Literal["auto", "learning", "rates", "recall", "sequence", "every_step"]
 
 SERIES = [(name, split) for name in ("loss", "accuracy") for split in ("train", "validation", "test")]
 
@@ -47,7 +47,7 @@ def draw(
     infos = _recorded(client.rasters(job_id, split=split, sample=sample, epoch=epoch))
     reading = next((info.reading for info in infos if info.reading is not None), None)
     if kind == "auto":
-        kind = "learning" if reading is None else _kind_for(job, has_input=reading.input is not None)
+        kind = "learning" if reading is None else _kind_for(job, reading)
         if kind == "learning":
             return _learning(client, job, name)
     if reading is None:
@@ -57,20 +57,34 @@ def draw(
         )
     if kind == "sequence" and reading.input is None:
         raise NothingToDraw(f"{job_id} has no single analog input over time, so there is no sequence to draw")
+    if kind == "every_step" and not _is_at_every_step(reading):
+        raise NothingToDraw(f"{job_id} was not read at every time step, which a readout of the kind 'every_step' is")
     shown = Sample([(info, client.spikes(job_id, info.id)) for info in infos], reading)
     title = f"{name}: sample {infos[0].sample} of the {split} split, epoch {infos[0].epoch}"
-    drawing = {"rates": pictures.rates, "recall": pictures.recall, "sequence": pictures.sequence}[kind]
+    drawing = {
+        "rates": pictures.rates,
+        "recall": pictures.recall,
+        "sequence": pictures.sequence,
+        "every_step": pictures.every_step,
+    }[kind]
     return Drawn(kind, title, drawing(shown, title))
 
 
-def _kind_for(job: Job, *, has_input: bool) -> FigureKind:
+def _kind_for(job: Job, reading: Reading) -> FigureKind:
     match job.spec.get("task", {}).get("kind"):
         case "softmax" | "k_winners":
             return "rates"
         case "recall":
             return "recall"
         case _:
-            return "sequence" if has_input else "learning"
+            if _is_at_every_step(reading):
+                return "every_step"
+            return "learning" if reading.input is None else "sequence"
+
+
+def _is_at_every_step(reading: Reading) -> bool:
+    """Whether one question was asked of the sample, and many windows tell of it."""
+    return len(reading.windows_ms) > len(reading.labels) == 1
 
 
 def _recorded(infos: Sequence[RasterInfo]) -> list[RasterInfo]:
@@ -88,10 +102,10 @@ def _learning(client: Client, job: Job, name: str) -> Drawn:
     if not curves:
         raise NothingToDraw(f"{job.id} is {job.state} and has no learning curve yet")
     title = f"{name}: how it learned"
-    return Drawn("learning", title, pictures.learning_curves(curves, title, _references(client, job)))
+    return Drawn("learning", title, pictures.learning_curves(curves, title, references_of(client, job)))
 
 
-def _references(client: Client, job: Job) -> list[Reference]:
+def references_of(client: Client, job: Job) -> list[Reference]:
     """The published number and the ceiling; one that the job measured comes before the stated one."""
     if not job.is_terminal:
         return []

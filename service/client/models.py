@@ -223,6 +223,10 @@ class Preset(Answer):
     expected_minutes: float | None = None
     needs: dict[str, str] = Field(default_factory=dict)
     """Places of the spec that lack the id of a job, and the preset that this one is a job of."""
+    grid: dict[str, list[Any]] = Field(default_factory=dict)
+    """Of a sweep: paths into the spec, each with the values to take."""
+    seeds: list[int] = Field(default_factory=list)
+    """Of a sweep: what each grid point is run with."""
     spec: dict[str, Any] | None = None
 
 

@@ -34,6 +34,7 @@ class SweepCalls(Connection):
         """Queues a job for each combination of grid values and each seed.
 
         `grid` has the values of each path (`{"training.epochs": [5, 10]}`), `points` fields that change together.
+        Where a `preset` is a sweep, its grid and its seeds stand in for those that are absent.
         Sent twice with the same `idempotency_key` (a fresh one is made when absent), it makes one sweep.
         """
         given = {

@@ -43,7 +43,8 @@ class PresetJob(Naming):
     )
     overrides: dict[str, Any] = Field(
         default_factory=dict,
-        description="Merged into the preset's spec, part by part. A part whose `kind` changes is replaced as a whole.",
+        description="Merged into the preset's spec, part by part. A part whose `kind` changes is replaced as a whole. "
+        'An element of a list goes by its number: `{"layers": {"0": {"n_units": 20}}}`.',
     )
 
 

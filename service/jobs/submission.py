@@ -50,7 +50,7 @@ def read_submission(body: Mapping[str, Any], settings: Settings, database: Datab
     if "preset" in body:
         request = _preset_job(body)
         preset = find_preset(request.preset, ["preset"])
-        document = deep_merge(preset.spec, request.overrides)
+        document = overridden(preset, request.overrides)
         problems = list(_missing_needs(preset, document))
         return _priced(request, preset.name, _parse(document, request.overrides, problems, database), settings)
     own = {key: body[key] for key in ("name", "labels") if key in body}
@@ -83,6 +83,16 @@ def find_preset(name: str, loc: list[str | int]) -> Preset:
         return get_preset(name)
     except UnknownPreset as error:
         raise refusal([FieldProblem(loc=loc, msg=str(error.args[0]), type="unknown_preset")]) from None
+
+
+def overridden(preset: Preset, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec of a preset with the `overrides` of the body."""
+    try:
+        return deep_merge(preset.spec, overrides)
+    except SpecError as error:
+        raise refusal(
+            [FieldProblem(loc=["overrides", *one.loc], msg=one.msg, type=one.type) for one in error.problems]
+        ) from None
 
 
 def _missing_needs(preset: Preset, document: Mapping[str, Any]) -> Iterator[FieldProblem]:

@@ -35,11 +35,17 @@ class PresetView(BaseModel):
     source: str
     published: PublishedNumber | None = Field(description="What the source reports.")
     ceiling: PublishedNumber | None = Field(description="What could be reached at best.")
-    expected_minutes: float = Field(description="On two cores.")
+    expected_minutes: float = Field(description="Of one job on two cores.")
     needs: dict[str, str] = Field(
         description="Places of the spec that lack the id of a finished job, and the preset that this one is a job of."
     )
-    spec: dict[str, Any] = Field(description="Resolved: every default is filled in.")
+    grid: dict[str, list[Any]] = Field(
+        description="Of a sweep: what `POST /v1/sweeps` takes for `grid` where the request has none."
+    )
+    seeds: list[int] = Field(description="Of a sweep: likewise its `seeds`.")
+    spec: dict[str, Any] = Field(
+        description="Resolved: every default is filled in. Of a sweep, the job that all its points start from."
+    )
 
 
 @router.get("/presets", response_model=Page[PresetView], responses=problems(422))
@@ -83,6 +89,8 @@ def _view(preset: Preset) -> PresetView:
         ceiling=_number(preset.ceiling),
         expected_minutes=preset.expected_minutes,
         needs=dict(preset.needs),
+        grid=dict(preset.grid),
+        seeds=preset.seeds,
         spec=preset.spec,
     )
 

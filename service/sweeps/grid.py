@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from service.problems import FieldProblem
 from service.sweeps.schemas import SweepSubmission
+from snncore.spec import nested
 
 PRESET = "preset"
 """The path that stands for the preset to start from."""
@@ -58,16 +59,7 @@ def values_of(point: Point) -> dict[str, Any]:
 
 def changes_of(point: Point) -> dict[str, Any]:
     """What a point sets in the spec, as one nested mapping: a `kind` and the fields that belong to it go together."""
-    changes: dict[str, Any] = {}
-    for choice in point:
-        if choice.key == PRESET:
-            continue
-        *parents, last = choice.path
-        here = changes
-        for parent in parents:
-            here = here.setdefault(parent, {})
-        here[last] = choice.value
-    return changes
+    return nested({choice.key: choice.value for choice in point if choice.key != PRESET})
 
 
 def describe(values: Mapping[str, Any]) -> str:

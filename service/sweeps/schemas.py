@@ -54,7 +54,9 @@ class SweepSubmission(Naming):
         default_factory=dict,
         description=(
             "Paths into the spec, each with the values to take: all combinations are run. A value may be a whole part. "
-            "The path `preset` stands for the preset to start from."
+            "A number in a path is that of an element of a list: `architecture.layers.0.n_units`. "
+            "The path `preset` stands for the preset to start from. "
+            "Without `grid` and `points` it is the grid of `preset`, if that one is a sweep."
         ),
     )
     points: list[Annotated[dict[GridKey, Any], Field(min_length=1)]] = Field(
@@ -62,7 +64,9 @@ class SweepSubmission(Naming):
         description="For fields that change together: what each point sets. Every point is combined with the grid.",
     )
     seeds: Annotated[list[Seed], Field(min_length=1)] = Field(
-        default=[0], description="Each grid point is run with each of them in place of the spec's own `seed`."
+        default=[0],
+        description="Each grid point is run with each of them in place of the spec's own `seed`. Absent: those of "
+        "`preset`, if that one is a sweep.",
     )
     max_parallel: int | None = Field(
         default=None, ge=1, le=2**31 - 1, description="Most jobs of the sweep that run at a time; null: no limit."

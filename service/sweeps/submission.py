@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from service.datasets.contents import CONTENTS
 from service.jobs.embedding import NETWORK
 from service.jobs.schemas import Estimate
-from service.jobs.submission import find_preset, over_limits, problems_of, refusal
+from service.jobs.submission import find_preset, over_limits, overridden, problems_of, refusal
 from service.problems import FieldProblem, Problem, invalid
 from service.settings import Settings
 from service.store.engine import Database
@@ -71,6 +71,7 @@ def read_sweep(body: Mapping[str, Any], settings: Settings, database: Database) 
         raise refusal(problems_of(error)) from None
     if problems := list(misuse(request)):
         raise refusal(problems)
+    request = _as_preset_has_it(request)
     n_jobs = size(request) * len(request.seeds)
     _demand_few(n_jobs, settings)
     provider = Provider(database)
@@ -79,6 +80,19 @@ def read_sweep(body: Mapping[str, Any], settings: Settings, database: Database) 
     _demand_few(n_jobs + len(needed), settings)
     _demand_affordable(needed, settings)
     return Plan(request, needed, points)
+
+
+def _as_preset_has_it(request: SweepSubmission) -> SweepSubmission:
+    """With the grid and the seeds of the preset, where that has some and the request has none of its own."""
+    if request.preset is None:
+        return request
+    preset = find_preset(request.preset, ["preset"])
+    taken: dict[str, Any] = {}
+    if preset.grid and not request.model_fields_set & {"grid", "points"}:
+        taken["grid"] = dict(preset.grid)
+    if preset.seeds and "seeds" not in request.model_fields_set:
+        taken["seeds"] = list(preset.seeds)
+    return request.model_copy(update=taken)
 
 
 def _demand_few(n_jobs: int, settings: Settings) -> None:
@@ -119,7 +133,7 @@ class _Findings:
         if nearest is None or problem in origin.problems:
             of_preset = [choice for choice in point if choice.key == PRESET]
             self._note(self._as_written(problem.loc), of_preset, problem.msg, problem)
-        elif problem.loc[: len(nearest.path)] == nearest.path:
+        elif _shared(nearest.path, problem.loc) == len(nearest.path):
             below = problem.loc[len(nearest.path) :]
             self._note((*nearest.loc, *below), [nearest], problem.msg, problem)
         elif len(point) == 1 or _shared(nearest.path, problem.loc):
@@ -150,7 +164,8 @@ class _Findings:
 
 def _shared(path: tuple[str, ...], loc: tuple[str | int, ...]) -> int:
     """How many steps from the outside two places have in common."""
-    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(path, loc, strict=False)))
+    pairs = zip(path, map(str, loc), strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _planned(request: SweepSubmission, settings: Settings, provider: Provider) -> list[PlannedPoint]:
@@ -161,8 +176,7 @@ def _planned(request: SweepSubmission, settings: Settings, provider: Provider) -
     for position, point in enumerate(points):
         values = values_of(point)
         origin = origins[values.get(PRESET, request.preset)]
-        document = deep_merge(origin.document, changes_of(point))
-        spec, problems = _parsed(document, origin.preset, provider)
+        spec, problems = _parsed(origin.document, changes_of(point), origin.preset, provider)
         for problem in problems:
             findings.blame(problem, point, origin)
         if spec is None:
@@ -190,11 +204,12 @@ def _planned(request: SweepSubmission, settings: Settings, provider: Provider) -
 
 
 def _parsed(
-    document: dict[str, Any], preset: Preset | None, provider: Provider
+    document: dict[str, Any], changes: dict[str, Any], preset: Preset | None, provider: Provider
 ) -> tuple[JobSpec | None, list[SpecProblem]]:
-    """The job of a document, if there is nothing wrong with it, and what is."""
-    document, unfit = provider.complete(document, preset)
+    """The job of a document with changes, if there is nothing wrong with it, and what is."""
+    unfit: list[SpecProblem] = []
     try:
+        document, unfit = provider.complete(deep_merge(document, changes), preset)
         spec = parse_job_spec(document)
     except SpecError as error:
         # The network of a job that does not fit, and what is in an upload, are not the client's to fill in.
@@ -216,17 +231,18 @@ def _origins(request: SweepSubmission, points: list[Point], provider: Provider) 
         elif name not in origins:
             try:
                 preset = find_preset(name, list(loc))
+                document = overridden(preset, request.overrides)
             except Problem as problem:
                 problems += problem.errors or []
             else:
-                origins[name] = _origin(preset, deep_merge(preset.spec, request.overrides), provider)
+                origins[name] = _origin(preset, document, provider)
     if problems:
         raise refusal(problems)
     return origins
 
 
 def _origin(preset: Preset | None, document: dict[str, Any], provider: Provider) -> _Origin:
-    _, problems = _parsed(document, preset, provider)
+    _, problems = _parsed(document, {}, preset, provider)
     return _Origin(preset, document, frozenset(problems))
 
 

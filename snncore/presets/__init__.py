@@ -1,9 +1,12 @@
 """The experiments of the literature as data: one YAML file each, with its source and its published numbers.
 
 A preset `renner/softmax-exp-4` lives in `renner/softmax-exp-4.yaml` beside this file. A file may extend another: its
-spec is merged into the other's, part by part, and it needs what the other needs unless it says so itself; titles,
-numbers and `quick` are its own. `quick` makes a second preset `NAME@quick`, a variant of a few minutes; what it needs
-are quick variants too. Imports no torch.
+spec is merged into the other's, part by part, and it needs what the other needs unless it says so itself; titles and
+numbers are its own. `quick` makes a second preset `NAME@quick`, a variant of a few minutes; what it needs are quick
+variants too. Where both files have a `quick`, the second one's is merged into the first one's.
+
+A preset with a `grid` or `seeds`, which are its own too, is a sweep: its spec is the job that the points of the grid
+start from. The quick variant is a sweep over the same unless `quick` has a `grid` or `seeds` itself. Imports no torch.
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A named job. `spec` is resolved, every default filled in; `expected_minutes` is on two cores."""
+    """A named job. `spec` is resolved, every default filled in; `expected_minutes` is on two cores, of one job."""
 
     name: str
     title: str
@@ -53,6 +56,10 @@ class Preset:
     ceiling: Published | None = None
     needs: Mapping[str, str] = field(default_factory=dict)
     """Places in the spec (dotted) that take the id of a job of the preset that is named."""
+    grid: Mapping[str, list[Any]] = field(default_factory=dict)
+    """Places in the spec (dotted), each with the values to take, if this is a sweep: all combinations are run."""
+    seeds: list[int] = field(default_factory=list)
+    """What each of them is run with."""
 
     def parse(self) -> JobSpec:
         """The job. Raises `SpecError` where the preset needs another job first."""
@@ -82,18 +89,25 @@ def _all() -> dict[str, Preset]:
 
 def _content(name: str, files_by_name: Mapping[str, Any]) -> dict[str, Any]:
     """What a preset's file says: on top of the preset that it `extends`, and with its `quick` part for a quick one."""
-    own = dict(files_by_name[name.removesuffix(QUICK)])
-    quick = own.pop("quick", {})
-    if (base := own.pop("extends", None)) is not None:
-        inherited = _content(base, files_by_name)
-        own["spec"] = deep_merge(inherited["spec"], own.get("spec", {}))
-        if "needs" in inherited and "needs" not in own:
-            own["needs"] = inherited["needs"]
+    own = _extended(name.removesuffix(QUICK), files_by_name)
+    quick = dict(own.pop("quick", {}))
     if name.endswith(QUICK):
         own["title"] = f"{own['title']}, quick"
-        own["expected_minutes"] = quick["expected_minutes"]
-        own["spec"] = deep_merge(own["spec"], quick.get("spec", {}))
+        own["spec"] = deep_merge(own["spec"], quick.pop("spec", {}))
         own["needs"] = {path: f"{needed}{QUICK}" for path, needed in own.get("needs", {}).items()}
+        own |= quick
+    return own
+
+
+def _extended(name: str, files_by_name: Mapping[str, Any]) -> dict[str, Any]:
+    """A file on top of the one that it extends."""
+    own = dict(files_by_name[name])
+    if (base := own.pop("extends", None)) is not None:
+        inherited = _extended(base, files_by_name)
+        own["spec"] = deep_merge(inherited["spec"], own.get("spec", {}))
+        own["quick"] = deep_merge(inherited.get("quick", {}), own.get("quick", {}))
+        if "needs" in inherited and "needs" not in own:
+            own["needs"] = inherited["needs"]
     return own
 
 

@@ -30,7 +30,7 @@ from snncore.spec.errors import Location, Problem, SpecError, problems_of
 from snncore.spec.estimate import Estimate, estimate, layer_shapes, n_inputs, useful_threads
 from snncore.spec.image_cut import ImageCut
 from snncore.spec.images import Flowers102, ImageFiles, ImageFolder
-from snncore.spec.job import JobSpec, deep_merge, parse_job_spec
+from snncore.spec.job import JobSpec, deep_merge, nested, parse_job_spec
 from snncore.spec.matrices import WeightMatrix, most_synapses, rewired_matrices, weight_matrices
 from snncore.spec.neuron import (
     ALIF,
@@ -210,6 +210,7 @@ __all__ = [
     "named_layers",
     "named_widths",
     "needed_jobs",
+    "nested",
     "parse_job_spec",
     "problems_of",
     "rewired_matrices",

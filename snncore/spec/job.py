@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ from snncore.spec.architecture import Architecture
 from snncore.spec.base import Part
 from snncore.spec.dataset import Dataset, n_classes, split_sizes
 from snncore.spec.encoding import Encoding
-from snncore.spec.errors import SpecError, inconsistent, problems_of
+from snncore.spec.errors import Location, Problem, SpecError, inconsistent, problems_of
 from snncore.spec.neuron import Neuron
 from snncore.spec.recording import Recording, RecordSpikes
 from snncore.spec.rules import broken_rules
@@ -78,20 +79,50 @@ def parse_job_spec(document: Mapping[str, Any]) -> JobSpec:
         raise SpecError(problems_of(error.errors(include_url=False), document)) from None
 
 
+def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"training.epochs": 5}` as overrides, `{"training": {"epochs": 5}}`. No path may lie below another."""
+    overrides: dict[str, Any] = {}
+    for path, value in settings.items():
+        *parents, last = path.split(".")
+        here = overrides
+        for parent in parents:
+            here = here.setdefault(parent, {})
+        here[last] = value
+    return overrides
+
+
 def deep_merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """`base` with `overrides` merged into it, part by part.
 
-    A part whose `kind` changes is replaced as a whole: the fields of the old kind mean nothing to the new one.
+    A part whose `kind` changes is replaced as a whole: the fields of the old kind mean nothing to the new one. A
+    mapping reaches into a list by the numbers of its elements, from 0: `{"layers": {"0": {"n_units": 20}}}`. Raises
+    `SpecError` if the list has no such element.
     """
+    return _merged(base, overrides, ())
+
+
+def _merged(base: Mapping[str, Any], overrides: Mapping[str, Any], loc: Location) -> dict[str, Any]:
     merged = dict(base)
     for key, value in overrides.items():
-        old = merged.get(key)
-        if (
-            isinstance(value, Mapping)
-            and isinstance(old, Mapping)
-            and value.get("kind", old.get("kind")) == old.get("kind")
-        ):
-            merged[key] = deep_merge(old, value)
-        else:
-            merged[key] = value
+        merged[key] = _merged_value(merged.get(key), value, (*loc, key))
+    return merged
+
+
+def _merged_value(old: Any, value: Any, loc: Location) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    if isinstance(old, list):
+        return _merged_list(old, value, loc)
+    if isinstance(old, Mapping) and value.get("kind", old.get("kind")) == old.get("kind"):
+        return _merged(old, value, loc)
+    return value
+
+
+def _merged_list(old: list[Any], overrides: Mapping[str, Any], loc: Location) -> list[Any]:
+    merged = list(old)
+    for key, value in overrides.items():
+        if not re.fullmatch("0|[1-9][0-9]{0,8}", key) or int(key) >= len(old):
+            msg = f"is no element of this list of {len(old)}; they go by their numbers, from 0"
+            raise SpecError([Problem((*loc, key), msg, "no_such_element")])
+        merged[int(key)] = _merged_value(old[int(key)], value, (*loc, int(key)))
     return merged

@@ -16,7 +16,7 @@ from service.store import jobs
 from service.store.rows import MetricRow, RasterRow, RecordBatch
 from tests.cli.conftest import Outcome
 from tests.cli.held import Service, holding
-from tests.client.samples import k_winners_sample, recall_sample, sequence_sample, softmax_sample
+from tests.client.samples import every_step_sample, k_winners_sample, recall_sample, sequence_sample, softmax_sample
 
 Spikesmith = Callable[..., Outcome]
 
@@ -66,6 +66,8 @@ def recorded(service: Service, task: str, sample: Sample | None, result: dict[st
         ("k_winners", k_winners_sample(), "rates"),
         ("recall", recall_sample(), "recall"),
         ("classification", sequence_sample(14), "sequence"),
+        ("classification", every_step_sample(), "every_step"),
+        ("classification", every_step_sample(current=True), "every_step"),
         ("classification", softmax_sample(), "learning"),
         ("softmax", None, "learning"),
     ],
@@ -143,6 +145,8 @@ def test_the_ending_chooses_the_format(
     [
         (["--kind", "rates", "--split", "validation"], "recording"),
         (["--kind", "sequence"], "no single analog input"),
+        (["--kind", "every_step"], "not read at every time step"),
+        (["--metric", "loss"], "goes with a sweep"),
         (["--kind", "pie"], "pie"),
         (["--out", "picture.txt"], ".png, .svg, .pdf"),
         (["--out", "no/such/folder.png"], "cannot write"),
@@ -163,3 +167,51 @@ def test_what_cannot_be_drawn_is_bad_usage(
     assert outcome.code == 2
     assert words in outcome.err
     assert not list(tmp_path.glob("*.png"))
+
+
+SURROGATES = [{"kind": "triangle"}, {"kind": "fast_sigmoid", "width": 0.5}]
+
+
+def swept(service: Service, metrics: list[MetricRow]) -> str:
+    """A sweep of two points and two seeds, with these curves; the last of its jobs has not run."""
+    with Client(service.url) as client:
+        sweep = client.submit_sweep(preset="digits/surrogates", grid={"neuron.surrogate": SURROGATES}, seeds=[0, 1])
+    for job in sweep.jobs[:3]:
+        service.finish(job.id, {"metrics": {}}, RecordBatch(metrics=metrics))
+    return sweep.id
+
+
+def test_a_sweep_is_drawn_with_a_line_for_each_point_named_by_what_differs(
+    held: Service, spikesmith: Spikesmith, tmp_path: Path
+) -> None:
+    probability = [MetricRow("true_label_probability", "train", 10 * epoch, epoch, 0.2) for epoch in (1, 2)]
+    sweep_id = swept(held, [*CURVES, *probability])
+    with Client(held.url) as client:
+        figure = client.sweep_figure(sweep_id)
+        assert [axes.get_title(loc="left") for axes in figure.axes] == ["loss (validation)", "accuracy (validation)"]
+        assert [str(line.get_label()) for line in figure.axes[0].lines] == ["triangle", "fast_sigmoid, width 0.5"]
+        assert figure.legends[0].get_title().get_text() == "surrogate"
+        named = client.sweep_figure(sweep_id, ["true_label_probability"], split="train")
+        assert [axes.get_title(loc="left") for axes in named.axes] == ["true label probability (train)"]
+    target = tmp_path / "sweep.png"
+    outcome = spikesmith("figure", sweep_id, "--url", held.url, "--out", str(target), "--metric", "accuracy")
+    assert outcome.code == 0, outcome.err
+    assert target.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--metric", "accuracy", "--metric", "pie"], "'pie'"),
+        (["--split", "test"], "of the split 'test'"),
+        (["--kind", "rates"], "learning curves only"),
+        (["--sample", "1"], "learning curves only"),
+    ],
+)
+def test_what_a_sweep_has_no_picture_of_is_bad_usage(
+    held: Service, spikesmith: Spikesmith, tmp_path: Path, options: list[str], words: str
+) -> None:
+    sweep_id = swept(held, CURVES)
+    outcome = spikesmith("figure", sweep_id, "--url", held.url, "--out", str(tmp_path / "x.png"), *options)
+    assert outcome.code == 2
+    assert words in outcome.err

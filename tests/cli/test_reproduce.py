@@ -88,6 +88,41 @@ def test_seeds_of_the_same_settings_are_averaged_and_other_settings_stand_apart(
     assert row.lines[1].ours.sd(ACCURACY.value) is None
 
 
+PROBABILITY = Metric("true_label_probability", "probability", "metrics.test.true_label_probability", 3)
+
+
+def test_the_points_of_a_sweep_are_rows_with_metrics_of_their_own_choice(held: Service) -> None:
+    kinds = ("triangle", "arctan", "zero")
+    rows = tuple(Row(kind, "digits/surrogates", {"neuron": {"surrogate": {"kind": kind}}}) for kind in kinds)
+    table = Table("surrogates", "Surrogates", "Source", "surrogate", (ACCURACY, PROBABILITY), rows)
+    with Client(held.url) as client:
+        sweep = client.submit_sweep(preset="digits/surrogates", seeds=[0, 1])
+        for job in sweep.jobs:
+            accuracy = 0.9 + 0.02 * job.seed if job.point["neuron.surrogate"]["kind"] == "arctan" else 0.5
+            held.finish(job.id, result(accuracy, true_label_probability=accuracy / 2))
+        found = collect(Holdings(client, [table]), [table])
+    assert [len(line.ours.runs) for row in found[0].rows for line in row.lines] == [2, 2, 2]
+    page = render(found, {})
+    head = "| surrogate | accuracy: ours | probability: ours | seeds | wall time a job | preset |"
+    line = "| arctan | 0.910 ± 0.014 | 0.455 ± 0.007 | 2 | 1:40 | `digits/surrogates` |"
+    assert head in page
+    assert line in page, page
+
+
+def test_rows_that_differ_inside_a_list_are_told_apart(held: Service) -> None:
+    def tau(ms: float) -> dict[str, Any]:
+        return {"neuron": {"populations": {"0": {"neuron": {"tau_mem_ms": ms}}}}}
+
+    rows = (Row("20 ms", "digits/lsnn", tau(20.0)), Row("10 ms", "digits/lsnn", tau(10.0)))
+    table = Table("tau", "Membranes", "Source", "time constant", (ACCURACY,), rows)
+    held.run(result(0.9), preset="digits/lsnn")
+    held.run(result(0.8), preset="digits/lsnn", **tau(10.0))
+    with Client(held.url) as client:
+        (found,) = collect(Holdings(client, [table]), [table])
+    means = [[line.ours.mean(ACCURACY.value) for line in row.lines] for row in found.rows]
+    assert means == [[0.9], [0.8]]
+
+
 def test_a_seed_that_ran_twice_counts_once(held: Service) -> None:
     held.run(result(0.1))
     newest = held.run(result(0.9))

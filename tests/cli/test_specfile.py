@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.specfile import BadFile, load_file, parse_grid, parse_seeds, parse_settings
+from service.cli.specfile import BadFile, changed, load_file, parse_grid, parse_seeds, parse_settings
 
 
 def write(folder: Path, name: str, text: str) -> str:
@@ -59,6 +59,14 @@ def test_values_are_those_of_yaml_1_2(text: str, value: object) -> None:
 
 def test_settings_of_one_part_come_together_and_the_last_one_counts() -> None:
     assert parse_settings(["a.b=1", "a.c=2", "a.b=3", "d=4"]) == {"a": {"b": 3, "c": 2}, "d": 4}
+
+
+def test_settings_reach_into_a_list_of_the_file_by_number() -> None:
+    changes = parse_settings(["architecture.layers.1.rate=0.5"])
+    document = {"architecture": {"layers": [{"kind": "spiking"}, {"kind": "dropout", "rate": 0.1}]}}
+    assert changed(document, changes)["architecture"]["layers"][1] == {"kind": "dropout", "rate": 0.5}
+    with pytest.raises(BadFile, match=r"--set architecture\.layers\.3: .* list of 2"):
+        changed(document, parse_settings(["architecture.layers.3.rate=0.5"]))
 
 
 @pytest.mark.parametrize(

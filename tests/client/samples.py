@@ -139,6 +139,25 @@ def recall_sample(embedded: bool = True, slots: Sequence[str] = SLOTS, wrong: in
     return Sample(layers, reading)
 
 
+def every_step_sample(prediction: int = 3, n_steps: int = 20, current: bool = False) -> Sample:
+    """Two spiking layers, and ten classes of which one becomes the likeliest as time goes by; the right one is 3."""
+    random = np.random.default_rng(SEED)
+    outputs = random.normal(0, 0.3, (n_steps, 10))
+    outputs[:, prediction] += np.linspace(0, 5, n_steps)
+    layers = [
+        panel("hidden_1", firing(random, np.full(60, 80.0), n_steps)),
+        panel("hidden_2", firing(random, np.full(20, 120.0), n_steps)),
+    ]
+    reading = Reading(
+        windows_ms=[(float(t), float(t + 1)) for t in range(n_steps)],
+        outputs=outputs.tolist(),
+        labels=[3],
+        predictions=[prediction],
+        input=random.random(n_steps).tolist() if current else None,
+    )
+    return Sample(layers, reading)
+
+
 def sequence_sample(side: int = 28, prediction: int = 0, last_step_only: bool = False) -> Sample:
     """A ring of ink, which is a 0."""
     random = np.random.default_rng(SEED)

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
 
 from service.client import Curve, RasterInfo, Spikes, pictures
-from tests.client.samples import k_winners_sample, recall_sample, sequence_sample, softmax_sample
+from service.client.pictures.every_step import probabilities
+from tests.client.samples import every_step_sample, k_winners_sample, recall_sample, sequence_sample, softmax_sample
 
 
 def curve(name: str, split: str, *values: float) -> Curve:
@@ -202,3 +204,62 @@ def test_outputs_that_are_no_numbers_can_be_drawn(tmp_path: Path) -> None:
         lost = [[None for _ in row] for row in sample.reading.outputs]
         diverged = pictures.Sample(sample.panels, sample.reading.model_copy(update={"outputs": lost}))
         pictures.save(draw(diverged, "lost"), tmp_path / "lost.png")
+
+
+@pytest.mark.parametrize(("prediction", "verdict"), [(3, "right"), (5, "wrong")])
+def test_a_class_over_time_is_a_probability_with_the_right_one_told_apart(prediction: int, verdict: str) -> None:
+    sample = every_step_sample(prediction)
+    believed = probabilities(sample)
+    assert np.allclose(believed.sum(axis=1), 1)
+    figure = pictures.every_step(sample, "title")
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["read out at every step", "hidden_2", "hidden_1"]
+    top = figure.axes[0]
+    assert top.get_title(loc="right") == verdict
+    drawn = {str(patch.get_label()): patch.get_data().values for patch in top.patches if isinstance(patch, StepPatch)}
+    words = f"3, the right class: {believed[:, 3].mean():.3f} on average"
+    assert np.allclose(drawn[words], believed[:, 3])
+    assert any("the answer" in label for label in drawn) == (verdict == "wrong")
+    assert len(top.patches) == 10
+    assert len({axes.get_xlim() for axes in figure.axes}) == 1, "all panels share their time"
+
+
+def test_a_single_current_stands_above_a_class_over_time(tmp_path: Path) -> None:
+    figure = pictures.every_step(every_step_sample(current=True), "title")
+    above = {axes.get_title(loc="left"): axes.get_position().y0 for axes in figure.axes}
+    assert max(above, key=lambda name: above[name]) == "input"
+    pictures.save(figure, tmp_path / "every_step.png")
+
+
+def points(n: int) -> list[pictures.PointCurves]:
+    return [
+        pictures.PointCurves(f"point {i}", [curve("accuracy", "validation", i, i + seed) for seed in (0, 2)])
+        for i in range(n)
+    ]
+
+
+def test_a_sweep_has_a_line_a_point_through_the_mean_of_its_seeds_and_a_band_around_them(tmp_path: Path) -> None:
+    reference = pictures.Reference("accuracy", "published", 0.9)
+    figure = pictures.sweep_curves(points(12), "title", [reference], varied="surrogate")
+    (axes,) = figure.axes
+    *lines, published = axes.lines
+    assert [np.asarray(line.get_ydata()).tolist() for line in lines] == [[i, i + 1] for i in range(12)]
+    assert published.get_label() == "published 0.9"
+    heights = np.asarray(axes.collections[3].get_paths()[0].vertices)[:, 1]
+    assert (heights.min(), heights.max()) == (3, 5)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [f"point {i}" for i in range(12)]
+    assert legend.get_title().get_text() == "surrogate"
+    assert len({str(line.get_color()) for line in lines}) == 12
+    pictures.save(figure, tmp_path / "sweep.png")
+
+
+def test_seeds_are_averaged_where_all_of_them_have_a_value() -> None:
+    early = [curve("loss", "validation", 3, 2, 1), curve("loss", "validation", 5, 4)]
+    figure = pictures.sweep_curves([pictures.PointCurves("all jobs", early)], "title")
+    (line,) = figure.axes[0].lines
+    assert (np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist()) == ([1, 2], [4, 3])
+
+
+def test_a_sweep_without_curves_is_no_picture() -> None:
+    with pytest.raises(ValueError, match="no curves"):
+        pictures.sweep_curves([pictures.PointCurves("nothing", [])], "title")

@@ -14,6 +14,7 @@ from service.store.attempt import Attempt, claim
 from service.store.engine import Database
 from service.store.rows import RecordBatch
 from service.sweeps.schemas import EXAMPLES
+from snncore.presets import list_presets
 from tests.service.conftest import RESULT, digits_spec, sqlite_only
 
 STRENGTH = "training.rate_regulariser.strength"
@@ -114,6 +115,97 @@ def test_a_sweep_over_presets_starts_each_job_from_its_own(client: TestClient) -
         (name, epochs) for name in names for epochs in (1, 2)
     ]
     assert {job["spec"]["training"]["batch_size"] for job in found} == {16}
+
+
+SEQUENTIAL = {
+    "kind": "sequential",
+    "layers": [{"kind": "dense", "n_units": 8}, {"kind": "spiking"}],
+    "readout": {"kind": "leaky"},
+}
+
+
+def test_a_path_reaches_into_a_list_by_number(client: TestClient) -> None:
+    spec = {**digits_spec(), "architecture": SEQUENTIAL, "neuron": {"kind": "lif"}}
+    spec["training"]["rate_regulariser"] = None
+    widths = {"architecture.layers.0": [{"kind": "dense", "n_units": 5}, {"kind": "lstm", "n_units": 6}]}
+    sweep = post(client, {"spec": spec, "grid": widths})
+    found = [client.get(job["links"]["self"]).json()["spec"]["architecture"]["layers"] for job in sweep["jobs"]]
+    assert [(layers[0]["kind"], layers[0]["n_units"]) for layers in found] == [("dense", 5), ("lstm", 6)]
+
+
+@sqlite_only
+@pytest.mark.parametrize(
+    ("grid", "expected"),
+    [
+        ({"architecture.layers.0.n_units": [5, -1]}, ["grid", "architecture.layers.0.n_units", 1]),
+        ({"architecture.layers.2.n_units": [5]}, ["grid", "architecture.layers.2.n_units", 0]),
+        ({"architecture.layers.last": [{"kind": "spiking"}]}, ["grid", "architecture.layers.last", 0]),
+    ],
+)
+def test_a_problem_in_a_list_names_the_value_too(
+    client: TestClient, grid: dict[str, Any], expected: list[str | int]
+) -> None:
+    body = {"preset": "digits/lsnn", "overrides": {"architecture": SEQUENTIAL, "neuron": {"kind": "lif"}}, "grid": grid}
+    body["overrides"]["training"] = {"rate_regulariser": None}
+    assert places(refused(client, body)) == [expected]
+
+
+@sqlite_only
+def test_overrides_that_miss_a_list_are_refused(client: TestClient) -> None:
+    overrides = {"neuron": {"populations": {"2": {"proportion": 1.0}}}}
+    for url in ("/v1/sweeps", "/v1/jobs"):
+        (error,) = client.post(url, json={"preset": "digits/lsnn", "overrides": overrides}).json()["errors"]
+        assert error["loc"] == ["overrides", "neuron", "populations", "2"]
+        assert error["type"] == "no_such_element"
+
+
+# --- presets that are sweeps --------------------------------------------------------------------------------------
+
+SURROGATE = "neuron.surrogate"
+
+
+def test_a_preset_that_is_a_sweep_brings_its_grid_and_its_seeds(client: TestClient) -> None:
+    preset = client.get("/v1/presets/digits/surrogates").json()
+    sweep = post(client, {"preset": "digits/surrogates"})
+    assert (sweep["grid"], sweep["seeds"]) == (preset["grid"], preset["seeds"])
+    assert [(job["point"], job["seed"]) for job in sweep["jobs"]] == [
+        ({SURROGATE: value}, seed) for value in preset["grid"][SURROGATE] for seed in preset["seeds"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("own", "n_points", "seeds"),
+    [
+        ({"seeds": [7]}, 6, [7]),
+        ({"grid": {"training.epochs": [1, 2]}}, 2, [0, 1, 2]),
+        ({"points": [{"training.epochs": 1}]}, 1, [0, 1, 2]),
+        ({"grid": {}, "seeds": [3]}, 1, [3]),
+    ],
+)
+@sqlite_only
+def test_what_a_request_says_itself_wins_over_the_preset(
+    client: TestClient, own: dict[str, Any], n_points: int, seeds: list[int]
+) -> None:
+    sweep = post(client, {"preset": "digits/surrogates", **own})
+    points = [job["point"] for job in sweep["jobs"]]
+    assert (len(points), sweep["seeds"]) == (n_points * len(seeds), seeds)
+    assert all((SURROGATE in point) == (n_points == 6) for point in points)
+
+
+@sqlite_only
+def test_a_job_of_a_preset_that_is_a_sweep_is_the_one_that_its_points_start_from(client: TestClient) -> None:
+    job = client.post("/v1/jobs", json={"preset": "digits/surrogates"}).json()
+    assert job["spec"] == client.get("/v1/presets/digits/surrogates").json()["spec"]
+
+
+@sqlite_only
+def test_every_preset_that_is_a_sweep_can_be_submitted_as_it_stands(client: TestClient) -> None:
+    for preset in list_presets():
+        if preset.grid or preset.seeds:
+            post(client, {"preset": preset.name})
+
+
+# --- more of submitting -------------------------------------------------------------------------------------------
 
 
 def test_points_change_fields_together_and_combine_with_the_grid(client: TestClient) -> None:

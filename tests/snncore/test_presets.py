@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
-from snncore.presets import QUICK, get_preset, list_presets
-from snncore.spec import deep_merge, embeddable, estimate, parse_job_spec
+from snncore.presets import QUICK, Preset, _content, get_preset, list_presets
+from snncore.spec import deep_merge, embeddable, estimate, nested, parse_job_spec
 
 THESIS = {
     *(f"renner/softmax-exp-{n}" for n in (4, 8, 10, 12, 16, 24, 32)),
@@ -49,6 +51,63 @@ def test_every_preset_is_a_job_that_fits_a_machine(name: str) -> None:
     assert preset.reproduces
     assert preset.source
     assert preset.expected_minutes > 0
+
+
+def points_of(preset: Preset) -> Iterator[dict[str, Any]]:
+    """What each point of a sweep sets in the spec."""
+    return (nested(dict(zip(preset.grid, values, strict=True))) for values in itertools.product(*preset.grid.values()))
+
+
+@pytest.mark.parametrize("name", [preset.name for preset in list_presets() if preset.grid or preset.seeds])
+def test_every_point_of_a_preset_that_is_a_sweep_is_a_job_of_its_own(name: str) -> None:
+    preset = get_preset(name)
+    jobs = [parse_job_spec(deep_merge(runnable(name), changes)) for changes in points_of(preset)]
+    assert len(jobs) == len({job.model_dump_json() for job in jobs})
+    assert all(estimate(job).peak_memory_bytes < 8 * 2**30 for job in jobs)
+    assert len(set(preset.seeds)) == len(preset.seeds)
+    assert not {"seed", "preset"} & set(preset.grid)
+
+
+def test_a_grid_belongs_to_the_preset_whose_file_has_it() -> None:
+    assert get_preset("digits/surrogates").seeds == [0, 1, 2]
+    assert get_preset("digits/surrogates").grid["neuron.surrogate"][0] == {"kind": "triangle"}
+    assert (get_preset("digits/lsnn").grid, get_preset("digits/lsnn").seeds) == ({}, [])
+
+
+FILES: Mapping[str, Any] = {
+    "a/base": {
+        "title": "base",
+        "expected_minutes": 9,
+        "spec": {"training": {"epochs": 9, "batch_size": 4}},
+        "grid": {"training.epochs": [1, 2]},
+        "quick": {"expected_minutes": 1, "spec": {"training": {"epochs": 2, "schedule": {"kind": "step"}}}},
+    },
+    "a/longer": {"title": "longer", "expected_minutes": 20, "extends": "a/base"},
+    "a/other": {
+        "title": "other",
+        "expected_minutes": 30,
+        "extends": "a/longer",
+        "grid": {"training.epochs": [3, 4]},
+        "seeds": [0, 1],
+        "quick": {"seeds": [0], "spec": {"training": {"schedule": {"kind": "cosine"}}}},
+    },
+}
+
+
+def test_a_quick_part_is_merged_into_that_of_the_preset_that_is_extended() -> None:
+    quick = _content("a/other@quick", FILES)
+    assert quick["spec"] == {"training": {"epochs": 2, "batch_size": 4, "schedule": {"kind": "cosine"}}}
+    assert (quick["title"], quick["expected_minutes"]) == ("other, quick", 1)
+    assert (quick["grid"], quick["seeds"]) == ({"training.epochs": [3, 4]}, [0])
+    assert _content("a/other", FILES)["spec"] == {"training": {"epochs": 9, "batch_size": 4}}
+    assert _content("a/base@quick", FILES)["spec"]["training"]["schedule"] == {"kind": "step"}, "nothing was changed"
+
+
+def test_a_preset_that_says_nothing_of_quick_has_no_quick_one() -> None:
+    assert "grid" not in _content("a/longer", FILES)
+    names = {preset.name for preset in list_presets()}
+    assert "best/softmax-exp-10" in names
+    assert f"best/softmax-exp-10{QUICK}" not in names
 
 
 def test_a_quick_preset_needs_quick_presets() -> None:

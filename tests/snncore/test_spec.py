@@ -16,6 +16,7 @@ from snncore.spec import (
     SpecError,
     deep_merge,
     estimate,
+    nested,
     parse_job_spec,
     rewired_matrices,
     split_layer,
@@ -282,6 +283,24 @@ def test_overrides_reach_into_parts_and_a_new_kind_replaces_its_part() -> None:
     }
     assert deep_merge(base, {"neuron": {"kind": "alif"}})["neuron"] == {"kind": "alif"}
     assert base["neuron"]["tau_mem_ms"] == 7.0
+
+
+def test_overrides_reach_into_lists_by_number() -> None:
+    base = {"architecture": {"layers": [{"kind": "dense", "n_units": 3}, {"kind": "dropout", "rate": 0.5}, 7]}}
+    changes = nested({"architecture.layers.0.n_units": 5, "architecture.layers.1": {"kind": "lstm"}})
+    merged = deep_merge(base, changes)
+    assert merged["architecture"]["layers"] == [{"kind": "dense", "n_units": 5}, {"kind": "lstm"}, 7]
+    assert base["architecture"]["layers"][0] == {"kind": "dense", "n_units": 3}, "what is merged into stays as it was"
+
+
+@pytest.mark.parametrize("number", ["2", "-1", "00", "first", "\u0661"])
+def test_an_element_that_a_list_does_not_have_is_named(number: str) -> None:
+    base = {"neuron": {"populations": [{"neuron": {}}, {"neuron": {}}]}}
+    with pytest.raises(SpecError) as caught:
+        deep_merge(base, nested({f"neuron.populations.{number}.proportion": 1.0}))
+    (problem,) = caught.value.problems
+    assert problem.loc == ("neuron", "populations", number)
+    assert "list of 2" in problem.msg
 
 
 def test_what_is_rarely_meant_is_said() -> None:

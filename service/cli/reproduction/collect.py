@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import fmean, stdev
 from typing import Any
 
-from service.cli.reproduction.differences import Differences, differences, leaves, resolved
+from service.cli.reproduction.differences import Differences, differences, leaves, resolved, value_at
 from service.cli.reproduction.holdings import Holdings
 from service.client import Job
 from snncore.presets.tables import Metric, Row, Table
@@ -136,8 +136,7 @@ def _improvements(holdings: Holdings, row: Row) -> Differences:
 
 
 def _same_at(paths: set[str], wanted: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
-    theirs, ours = dict(leaves(wanted)), dict(leaves(found))
-    return all(theirs.get(path) == ours.get(path) for path in paths)
+    return all(value_at(wanted, path) == value_at(found, path) for path in paths)
 
 
 def as_json(filled: Iterable[FilledTable]) -> list[dict[str, Any]]:

@@ -46,6 +46,17 @@ def leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield path, inner
 
 
+def value_at(spec: Mapping[str, Any], path: str) -> Any:
+    """What stands at a dotted path, where elements of lists go by their numbers; None if there is nothing."""
+    value: Any = spec
+    for step in path.split("."):
+        if isinstance(value, list):
+            value = value[int(step)] if step.isdecimal() and int(step) < len(value) else None
+        else:
+            value = value.get(step) if isinstance(value, Mapping) else None
+    return value
+
+
 def differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Differences:
     """The settings in which two resolved specs differ, by path."""
     theirs, ours = dict(leaves(wanted)), dict(leaves(found))

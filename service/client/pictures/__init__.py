@@ -6,11 +6,25 @@ Figures are made with matplotlib's objects, never with pyplot: no display is nee
 from __future__ import annotations
 
 from service.client.pictures.curves import Reference, learning_curves
+from service.client.pictures.every_step import every_step
 from service.client.pictures.rasters import raster
 from service.client.pictures.rates import rates
 from service.client.pictures.recall import recall
 from service.client.pictures.sample import Sample
 from service.client.pictures.sequence import sequence
 from service.client.pictures.style import save
+from service.client.pictures.sweeps import PointCurves, sweep_curves
 
-__all__ = ["Reference", "Sample", "learning_curves", "raster", "rates", "recall", "save", "sequence"]
+__all__ = [
+    "PointCurves",
+    "Reference",
+    "Sample",
+    "every_step",
+    "learning_curves",
+    "raster",
+    "rates",
+    "recall",
+    "save",
+    "sequence",
+    "sweep_curves",
+]

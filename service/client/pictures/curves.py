@@ -41,11 +41,7 @@ def learning_curves(curves: Sequence[Curve], title: str, references: Sequence[Re
         drawn = [curve for curve in curves if curve.name == name]
         for curve in drawn:
             _draw_curve(axes, curve)
-        for reference in references:
-            if reference.metric == name:
-                colour, dashes = LOOKS[reference.name]
-                label = f"{reference.name} {reference.value:.4g}"
-                axes.axhline(reference.value, color=colour, linestyle=dashes, linewidth=1.4, label=label)
+        draw_references(axes, [reference for reference in references if reference.metric == name])
         if name == "loss" and _spans_decades(drawn):
             _make_logarithmic(axes)
         heading(axes, name.replace("_", " "))
@@ -55,6 +51,13 @@ def learning_curves(curves: Sequence[Curve], title: str, references: Sequence[Re
         axes.legend(frameon=False, fontsize=8)
     headline(figure, title)
     return figure
+
+
+def draw_references(axes: Axes, references: Sequence[Reference]) -> None:
+    for reference in references:
+        colour, dashes = LOOKS[reference.name]
+        label = f"{reference.name} {reference.value:.4g}"
+        axes.axhline(reference.value, color=colour, linestyle=dashes, linewidth=1.4, label=label, gid="reference")
 
 
 def _draw_curve(axes: Axes, curve: Curve) -> None:
