@@ -16,7 +16,7 @@ PYTEST_ARGS ?=
 PARALLEL ?= -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-fast lint format bench bench-peers bench-engine bench-numba constraints clean
+.PHONY: help demo serve test test-fast lint format bench bench-peers test-peers bench-engine bench-numba constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ $(PEERS_STAMP): benchmarks/peers.txt
 	@touch $@
 
 bench-peers: $(PEERS_STAMP) ## install the libraries that the engine is measured against
+
+test-peers: $(STAMP) $(PEERS_STAMP) ## neurons against those of snnTorch and Norse
+	@PYTHONPATH=$$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') $(BIN)/python -m pytest -q tests/snncore/test_peers.py
 
 # The second part runs also where the first has missed a threshold, and the target fails then all the same.
 bench-engine: $(STAMP) $(PEERS_STAMP) ## the engine against other libraries, and how its cost grows (on an idle machine)

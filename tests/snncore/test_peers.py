@@ -30,9 +30,11 @@ DECAY = math.exp(-1 / TAU_MS)
 
 
 def peer(name: str) -> Any:
-    """A library that stands in the extra 'test'."""
+    """A library: snnTorch stands in the extra 'test', Norse, which builds against torch, among the benchmark's peers."""
     return pytest.importorskip(
-        name, reason=f"NO {name.upper()} HERE: pip install 'spikesmith[test]'", exc_type=ImportError
+        name,
+        reason=f"NO {name.upper()} HERE: `make test-peers` runs these tests with the libraries of the benchmarks",
+        exc_type=ImportError,
     )
 
 
