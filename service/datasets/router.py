@@ -31,7 +31,8 @@ FILE: dict[str, Any] = {
         "description": "An NPZ file (`numpy.savez_compressed`): `x`, the samples, `[n, features]`, `[n, height, "
         "width]` or `[n, height, width, channels]`, of floats, or of uint8, which count in steps of 1/255; `y` `[n]`, "
         "their classes 0 to K - 1, which may be left out; `x_test` and `y_test` where there is a test set; `classes` "
-        "`[K]`, their names. The format is told by the content.",
+        "`[K]`, their names. Or events: `times_ms`, `addresses`, `starts`, `y`, `n_addresses`. Or a zip file of images "
+        "in class folders. The format is told by the content.",
         "content": {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in MEDIA_TYPES[:3]},
     }
 }

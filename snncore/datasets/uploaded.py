@@ -57,7 +57,7 @@ def load(dataset: spec.Uploaded) -> Splits:
 
 
 def _arrays(dataset: spec.Uploaded, contents: spec.ArrayContents, file: Path) -> Splits:
-    with np.load(file, allow_pickle=False) as archive:
+    with file.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:
         y = _joined(archive["y"], archive["y_test"] if contents.n_test else None) if contents.n_classes else None
     order = _order(dataset, y)
     x = _in_order(file, order, dataset.split_seed, contents)

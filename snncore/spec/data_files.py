@@ -17,5 +17,8 @@ DATA_FILES: dict[str, DataFiles] = {
     "mnist": DataFiles(("mnist", "."), _IDX),
     "fashion_mnist": DataFiles(("fashion_mnist",), _IDX),
     "flowers102": DataFiles(("flowers102", "."), ("jpg", "imagelabels.mat")),
+    "nmnist": DataFiles((".", "tonic"), ("NMNIST",)),
+    "shd": DataFiles((".", "tonic"), ("SHD",)),
+    "dvs_gesture": DataFiles((".", "tonic"), ("DVSGesture",)),
 }
 """By the kind of dataset. Other kinds need none."""

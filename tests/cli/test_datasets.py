@@ -38,6 +38,7 @@ def npz(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_uploaded_arrays_are_learned(at_service: Served) -> None:
     with Client(at_service.url) as client:
         uploaded = client.upload_dataset("stripes", stripes())

@@ -18,7 +18,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from sqlalchemy import func, select
 
-from service.datasets import service
+from service.datasets import builtin, service
 from service.datasets.reception import receive
 from service.settings import Settings
 from service.store import datasets, jobs
@@ -27,6 +27,7 @@ from service.store.engine import Database
 from service.store.rows import RecordBatch
 from service.store.tables import Dataset as Row
 from service.store.tables import DatasetChunk, JobDataset
+from snncore.spec.data_files import DATA_FILES
 from tests.service.conftest import digits_spec, sqlite_only
 
 pytestmark = sqlite_only
@@ -133,6 +134,11 @@ def test_mnist_is_available_where_its_files_lie(client: TestClient, tmp_path: Pa
         (folder / f"{part}-labels-idx1-ubyte").touch()
     view = client.get("/v1/datasets/mnist").json()
     assert (view["state"], view["sizes"]["test"], view["n_classes"]) == ("available", 10_000, 10)
+
+
+def test_it_is_known_of_every_kind_which_files_it_needs() -> None:
+    without = {"digits", "exponential", "store_recall", "image_folder"}
+    assert set(builtin.KINDS) == set(DATA_FILES) | without
 
 
 @pytest.mark.parametrize(
@@ -357,6 +363,52 @@ def test_what_is_wrong_with_images_is_said(
 def test_all_broken_images_are_named(put: Callable[..., Any]) -> None:
     problem = put(zipped(**{f"{name}/{n}.png": b"none" for name in "ab" for n in range(30)})).json()
     assert len(problem["errors"]) == 20
+
+
+def events() -> dict[str, Any]:
+    """Three samples, of which the second has no events."""
+    return {
+        "times_ms": np.array([0.0, 3.5, 2.0, 7.5], np.float32),
+        "addresses": np.array([0, 4, 2, 4]),
+        "starts": np.array([0, 2, 2, 4]),
+        "y": np.array([0, 1, 1]),
+        "n_addresses": 5,
+    }
+
+
+def test_events_are_described(client: TestClient, put: Callable[..., Any]) -> None:
+    view = put(npz(**events())).json()
+    assert (view["format"], view["shape"], view["n_samples"], view["n_classes"]) == ("events", [5], 3, 2)
+    problem = client.post("/v1/jobs/validate", json=on_upload()).json()["errors"][0]
+    assert problem["loc"] == ["encoding", "kind"]
+    assert "take the encoding 'events'" in problem["msg"]
+
+
+@pytest.mark.parametrize(
+    ("change", "where", "said"),
+    [
+        ({"y": None}, "y", "is missing"),
+        ({"z": 1}, "z", "is not an array of events"),
+        ({"times_ms": np.array([0.0, -1.0, 2.0, 3.0])}, "times_ms", "holds -1.0 at [1]"),
+        ({"times_ms": np.array([0.0, np.inf, 2.0, 3.0])}, "times_ms", "holds inf at [1]"),
+        ({"times_ms": np.arange(4)}, "times_ms", "has to be floats [E]"),
+        ({"addresses": np.array([0, 5, 1, 1])}, "addresses", "holds 5 at [1]; addresses are 0 to 4"),
+        ({"addresses": np.array([0, 5])}, "addresses", "an address for each time is [4]"),
+        ({"starts": np.array([1, 2, 2, 4])}, "starts", "begins with 1"),
+        ({"starts": np.array([0, 3, 2, 4])}, "starts", "goes back at [1]"),
+        ({"starts": np.array([0, 2, 2, 3])}, "starts", "ends with 3"),
+        ({"starts": np.array([0, 4]), "y": np.array([0])}, "starts", "for 2 samples at least"),
+        ({"y": np.array([0, 1])}, "y", "a class for each of the 3 samples"),
+        ({"n_addresses": 0}, "n_addresses", "has to be 1 to 65536"),
+    ],
+)
+def test_what_is_wrong_with_events_is_said(
+    put: Callable[..., Any], change: dict[str, Any], where: str, said: str
+) -> None:
+    arrays = {name: array for name, array in (events() | change).items() if array is not None}
+    error = put(npz(**arrays)).json()["errors"][0]
+    assert error["loc"] == ["body", where]
+    assert said in error["msg"]
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")

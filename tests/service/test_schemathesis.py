@@ -22,6 +22,8 @@ from tests.service.fuzz_worker import InstantWorker
 # spec that fits the schema may still be refused, with 422 and the place named. Everywhere else a request that fits
 # the document has to be accepted.
 SUBMISSIONS = ["POST /v1/jobs", "POST /v1/jobs/validate", "POST /v1/sweeps"]
+UPLOAD = "PUT /v1/datasets/{dataset}"
+"""Which files are datasets cannot be said in JSON Schema either."""
 ACCEPTED = ["2xx", "401", "403", "404", "409", "5xx"]
 
 
@@ -41,6 +43,12 @@ def configuration(key: str, covered: Sequence[str]) -> SchemathesisConfig:
                     "phases": {"coverage": {"enabled": name in covered}},
                 }
                 for name in SUBMISSIONS
+            ]
+            + [
+                {
+                    "include-name": UPLOAD,
+                    "checks": {"positive_data_acceptance": {"expected-statuses": [*ACCEPTED, "422"]}},
+                }
             ],
         }
     )
