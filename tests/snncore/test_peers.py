@@ -30,7 +30,7 @@ DECAY = math.exp(-1 / TAU_MS)
 
 
 def peer(name: str) -> Any:
-    """A library: snnTorch stands in the extra 'test', Norse, which builds against torch, among the benchmark's peers."""
+    """A library: snnTorch is in the extra 'test'; Norse, which builds against torch, among the benchmark's peers."""
     return pytest.importorskip(
         name,
         reason=f"NO {name.upper()} HERE: `make test-peers` runs these tests with the libraries of the benchmarks",
