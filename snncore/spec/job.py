@@ -121,7 +121,7 @@ def _merged_value(old: Any, value: Any, loc: Location) -> Any:
 def _merged_list(old: list[Any], overrides: Mapping[str, Any], loc: Location) -> list[Any]:
     merged = list(old)
     for key, value in overrides.items():
-        if not re.fullmatch("0|[1-9][0-9]{0,8}", key) or int(key) >= len(old):
+        if not re.fullmatch("0|[1-9][0-9]{0,8}", str(key)) or int(key) >= len(old):
             msg = f"is no element of this list of {len(old)}; they go by their numbers, from 0"
             raise SpecError([Problem((*loc, key), msg, "no_such_element")])
         merged[int(key)] = _merged_value(old[int(key)], value, (*loc, int(key)))

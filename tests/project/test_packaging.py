@@ -85,7 +85,7 @@ def test_this_environment_is_the_pinned_one() -> None:
 
 def test_torch_is_the_one_version_in_every_place() -> None:
     texts = [(ROOT / name).read_text() for name in ("Makefile", "Dockerfile", "constraints.txt")]
-    versions = {version for text in texts for version in re.findall(r"torch==([\d.]+\d)", text)}
+    versions = {version for text in texts for version in re.findall(r"\btorch==([\d.]+\d)", text)}
     assert len(versions) == 1
     assert f"torch=={versions.pop().rpartition('.')[0]}.*" in PROJECT["dependencies"]
 

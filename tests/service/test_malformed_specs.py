@@ -50,7 +50,7 @@ CASES: list[tuple[str, Any, str | None]] = [
     ("task.kind", "regression", None),
     ("dataset.kind", "cifar10", None),
     ("dataset.kind", None, None),
-    ("encoding.kind", "latency", None),
+    ("encoding.kind", "rank_order", None),
     ("encoding.kind", 3, None),
     ("architecture.kind", "transformer", None),
     ("architecture.readout.kind", "linear", None),

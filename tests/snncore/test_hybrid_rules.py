@@ -190,7 +190,8 @@ def test_outputs_of_a_network_in_sequence_are_no_part_of_a_recurrent_population(
 @pytest.mark.parametrize("parts", [{"neuron": {**LIF, "smoothing": {}}}, {"neuron": {**UNIT, "smoothing": {}}}])
 def test_smoothed_neurons_need_the_reference_engine(parts: dict[str, Any]) -> None:
     assert problems([spiking()], **parts, training={"engine": "reference"}) == {}
-    assert problems([spiking()], **parts).keys() == {"training.engine"}
-    assert problems([spiking(parts["neuron"])], training={"engine": "fused"}).keys() == {"training.engine"}
-    with pytest.raises(SpecError, match=r"^training\.engine: must be 'reference'"):
+    assert problems([spiking()], **parts).keys() == {"neuron.smoothing"}
+    own = problems([spiking(parts["neuron"])], training={"engine": "fused"})
+    assert own.keys() == {"architecture.layers.0.neuron.smoothing"}
+    with pytest.raises(SpecError, match=r"^neuron\.smoothing: .*training.engine 'reference'"):
         parse_job_spec(tiny_job(**parts))
