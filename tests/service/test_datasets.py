@@ -395,7 +395,7 @@ def test_events_are_described(client: TestClient, put: Callable[..., Any]) -> No
         ({"addresses": np.array([0, 5, 1, 1])}, "addresses", "holds 5 at [1]; addresses are 0 to 4"),
         ({"addresses": np.array([0, 5])}, "addresses", "an address for each time is [4]"),
         ({"starts": np.array([1, 2, 2, 4])}, "starts", "begins with 1"),
-        ({"starts": np.array([0, 3, 2, 4])}, "starts", "goes back at [1]"),
+        ({"starts": np.array([0, 3, 2, 4])}, "starts", "goes back at [2]"),
         ({"starts": np.array([0, 2, 2, 3])}, "starts", "ends with 3"),
         ({"starts": np.array([0, 4]), "y": np.array([0])}, "starts", "for 2 samples at least"),
         ({"y": np.array([0, 1])}, "y", "a class for each of the 3 samples"),
