@@ -17,8 +17,9 @@ from snncore import spec
 from snncore.encoders import encode
 from snncore.engines import Input
 from snncore.peephole_lstm import PeepholeLSTM
-from snncore.sequential import Dropout, SequentialNetwork
+from snncore.sequential import SequentialNetwork
 from snncore.spikes import SpikeTrain
+from snncore.stages import Dropout
 from snncore.streams import stream
 from tests.snncore.jobs import tiny_spec
 

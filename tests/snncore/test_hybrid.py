@@ -13,9 +13,10 @@ from snncore import spec, train
 from snncore.engines.interface import as_numbers
 from snncore.events import Finished
 from snncore.outputs import AccumulatorOutput
-from snncore.sequential import Dropout, SequentialNetwork
+from snncore.sequential import SequentialNetwork
 from snncore.spec.synapses import ConstantDelay, NormalWeights
 from snncore.spikes import SpikeTrain
+from snncore.stages import Dropout
 from snncore.synapses import Synapses
 from tests.snncore.hybrid_cases import (
     CASES,
