@@ -74,7 +74,7 @@ def test_watching_shows_counts_and_ends_with_the_table(spikesmith: Spikesmith) -
     outcome = spikesmith("sweep", "--preset", "digits/lsnn", "--grid", "neuron.kind=lif,alif", *changes, "--watch")
     assert outcome.code == 0, outcome.err
     assert "2 succeeded" in outcome.err
-    assert outcome.out.startswith("| neuron.kind | test accuracy | test loss | n |\n")
+    assert outcome.out.startswith("| neuron.kind | test accuracy | test loss | test true_label_probability | n |\n")
     assert [line.split(" | ")[0] for line in outcome.out.splitlines()[2:]] == ["| lif", "| alif"]
 
 
