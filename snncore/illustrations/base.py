@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar, get_origin
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema
+from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, model_validator
 from pydantic_core import core_schema
 
 from snncore.spec.base import Part
@@ -19,7 +19,20 @@ MOST_STEPS = 2_000
 
 
 class Parameters(Part):
-    """What a slider can change. Every field has a default and a range."""
+    """What a slider can change. Every field has a default and a range. A whole number may be written as 300.0."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_numbers(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+
+        def whole(name: str, value: Any) -> bool:
+            kind = cls.model_fields[name].annotation if name in cls.model_fields else None
+            wants_number = kind is int or get_origin(kind) is Literal
+            return wants_number and isinstance(value, float) and value.is_integer()
+
+        return {name: int(value) if whole(name, value) else value for name, value in given.items()}
 
 
 class Result(BaseModel):

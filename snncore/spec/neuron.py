@@ -36,7 +36,7 @@ class Constant(Part):
 class _Surrogate(Part):
     dampening: Dampening = 0.3
     width: float = Field(
-        default=1.0, gt=0, le=1e3, description="Its scale along the potential, in the units of the scaled potential."
+        default=1.0, ge=1e-9, le=1e3, description="Its scale along the potential, in the units of the scaled potential."
     )
 
 
@@ -142,10 +142,10 @@ class Smoothing(Part):
     and the gradient vanishes on the way there."""
 
     output_width: float = Field(
-        default=0.01, gt=0, le=1e3, description="z = sigmoid((v - threshold) / output_width), in the units of v."
+        default=0.01, ge=1e-9, le=1e3, description="z = sigmoid((v - threshold) / output_width), in the units of v."
     )
     reset_width: float = Field(
-        default=0.004, gt=0, le=1e3, description="The same for the share of v that the next step resets."
+        default=0.004, ge=1e-9, le=1e3, description="The same for the share of v that the next step resets."
     )
 
 

@@ -179,3 +179,9 @@ def test_whoever_may_read_may_draw(client: TestClient, database: Database) -> No
     assert draw(client, "unit").status_code == 401
     response = client.post("/v1/illustrations/unit", json={}, headers={"Authorization": f"Bearer {key}"})
     assert response.status_code == 200
+
+
+def test_whole_numbers_may_be_written_with_a_point(client: TestClient) -> None:
+    shown = draw(client, "image", {"steps_a_column": 1.0, "pooling": 20.0, "seed": 3.0})
+    assert shown.status_code == 200, shown.text
+    assert draw(client, "unit", {"steps": 20.5}).json()["errors"][0]["loc"] == ["body", "steps"]
