@@ -92,9 +92,13 @@ class FilledTable:
 
 
 def collect(holdings: Holdings, tables: Iterable[Table]) -> list[FilledTable]:
-    """The tables with the jobs that succeeded. Jobs of different settings are never put into one group."""
+    """The tables with the jobs that succeeded. Jobs of different settings are never put into one group. Those of a
+    variant stand with its preset, unless the variant has rows of its own."""
+    tables = list(tables)
+    named = {row.preset for table in tables for row in table.rows}
     return [
-        FilledTable(table, [_fill(holdings, row, _telling_paths(table, row)) for row in table.rows]) for table in tables
+        FilledTable(table, [_fill(holdings, row, _telling_paths(table, row), named) for row in table.rows])
+        for table in tables
     ]
 
 
@@ -103,14 +107,15 @@ def _telling_paths(table: Table, row: Row) -> set[str]:
     return {path for other in table.rows if other.preset == row.preset for path, _ in leaves(other.overrides)}
 
 
-def _fill(holdings: Holdings, row: Row, telling: set[str]) -> FilledRow:
+def _fill(holdings: Holdings, row: Row, telling: set[str], named: set[str]) -> FilledRow:
     lines: dict[Differences, Line] = {(): Line(())}
     for preset, improved in ((row.preset, False), (row.best, True)):
         wanted = None if preset is None else holdings.spec_of(preset, row.overrides)
         if preset is None or wanted is None:
             continue
         for job in holdings.jobs_of(preset):
-            if job.state != "succeeded" or not _same_at(telling, wanted, resolved(job.spec)):
+            elsewhere = job.preset != preset and job.preset in named
+            if elsewhere or job.state != "succeeded" or not _same_at(telling, wanted, resolved(job.spec)):
                 continue
             found = holdings.differences(job, preset, wanted)
             line = lines.setdefault(found, Line(found))
