@@ -123,6 +123,19 @@ def test_rows_that_differ_inside_a_list_are_told_apart(held: Service) -> None:
     assert means == [[0.9], [0.8]]
 
 
+def test_a_variant_with_rows_of_its_own_stands_there_alone(held: Service) -> None:
+    base, quick = Row("full", "renner/softmax-exp-4"), Row("quick", "renner/softmax-exp-4@quick")
+    held.run(result(0.9), preset=base.preset)
+    held.run(result(0.8), preset=quick.preset)
+    tables = [Table(row.label, "Title", "Source", "which", (ACCURACY,), (row,)) for row in (base, quick)]
+    with Client(held.url) as client:
+        holdings = Holdings(client, tables)
+        both = collect(holdings, tables)
+        (alone,) = collect(holdings, tables[:1])
+    assert [[line.ours.mean(ACCURACY.value) for line in table.rows[0].lines] for table in both] == [[0.9], [0.8]]
+    assert [line.ours.mean(ACCURACY.value) for line in alone.rows[0].lines] == [0.9, 0.8]
+
+
 def test_a_seed_that_ran_twice_counts_once(held: Service) -> None:
     held.run(result(0.1))
     newest = held.run(result(0.9))
