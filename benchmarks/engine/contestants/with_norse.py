@@ -105,7 +105,7 @@ def _flower(work: Workload) -> torch_training.Layer:
     w_in, w_leak = parameter(work.weights["w_in"]), parameter(work.weights["w_leak"])
 
     def forward(x: Tensor) -> Tensor:
-        # alpha 0 makes SuperSpike 1 everywhere: the flat surrogate
+        # Norse 1.1 ignores alpha: its SuperSpike is 1 / (1 + |x|)**2, not flat as it should be, for the same work
         p = LIFBoxParameters(tau_mem_inv=w_leak / DT, method="super", alpha=torch.tensor(0.0), reset_method=reset_value)
         return _present(LIFBoxCell(p, dt=DT), (w_in / w_leak) * linear(x, dense, bias))
 
