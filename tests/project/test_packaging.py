@@ -39,6 +39,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_module_and_data_file(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
     wanted = [p for name in PACKAGES for p in (ROOT / name).rglob("*") if p.is_file() and "__pycache__" not in p.parts]
@@ -47,6 +48,7 @@ def test_the_wheel_holds_every_module_and_data_file(wheel: Path) -> None:
     assert not any(name.startswith(("tests/", "benchmarks/")) for name in held)
 
 
+@pytest.mark.slow
 def test_what_is_installed_from_the_wheel_works_away_from_the_checkout(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     code = (

@@ -274,6 +274,7 @@ def test_the_spec_knows_how_many_neurons_and_steps_the_encoding_makes(
     assert made.shape == (job.encoding.n_steps, 3, n_inputs(job))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS, ids=lambda encoding: encoding["kind"])
 def test_a_network_learns_from_every_encoding(encoding: dict[str, Any]) -> None:
     document = tiny_job(

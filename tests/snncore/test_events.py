@@ -234,6 +234,7 @@ def test_recordings_are_shuffled_and_keep_their_events(made_recordings: Path) ->
         assert train.y[sample] == label
 
 
+@pytest.mark.slow
 def test_a_network_learns_from_events(made_recordings: Path) -> None:
     job = small_job(architecture={"n_hidden": 40}, training={"optimiser": {"kind": "adam", "learning_rate": 0.01}})
     job = parse_job_spec({**job.model_dump(), "encoding": {"kind": "events", "duration_ms": 20.0}})
