@@ -39,7 +39,7 @@ NUMBERS_A_DENSE_UNIT = 1.75  # the value and its gradient, some of which are gon
 NUMBERS_A_SPIKING_UNIT = 2
 NUMBERS_AN_LSTM_UNIT = 15  # four gates and their gradients, state, output and theirs
 NUMBERS_A_DROPPED = 2
-NUMBERS_A_PEEPHOLE_LSTM = 30
+NUMBERS_A_PEEPHOLE_LSTM = 28
 PARAMETERS_OF_A_PEEPHOLE_LSTM = 15
 
 

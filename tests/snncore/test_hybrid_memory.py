@@ -67,5 +67,6 @@ def test_the_memory_estimate_of_layers_in_sequence_is_within_a_quarter(layers: l
     # tensors are mapped one by one and unmapped when they die, so that the peak of the process is that of its tensors
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
     command = [sys.executable, "-c", MEASURE, json.dumps(document), json.dumps(warm)]
-    measured = int(subprocess.check_output(command, text=True, env=environment))
+    # now and then the peak falls between two looks of the system, and is read too low: the highest of three
+    measured = max(int(subprocess.check_output(command, text=True, env=environment)) for _ in range(3))
     assert estimate(parse_job_spec(document)).peak_memory_bytes == pytest.approx(measured, rel=0.25)
