@@ -15,7 +15,7 @@ from snncore.engines import Backward, Checkpointed, Full, Layer, Truncated
 from snncore.neurons import NeuronParameters, neuron_parameters
 from snncore.readouts import Reading
 from snncore.spikes import SpikeTrain
-from snncore.surrogates import SmoothSpike, SpikeFunction, SurrogateSpike, spike_function
+from snncore.surrogates import SpikeFunction, spike_function
 from snncore.synapses import Synapses
 from snncore.units import LIFUnits
 
@@ -64,10 +64,6 @@ class SpikingLayer(nn.Module):
         assert self.units is not None
         return self.units.parameters_of_neurons()
 
-    @property
-    def n_neurons(self) -> int:
-        return self.parameters_of_neurons.decay_mem.numel()
-
     def constrain(self) -> None:
         """Put what an update has moved out of its range back to the border."""
         if self.units is not None:
@@ -106,13 +102,11 @@ def spiking_layer(
             dtype=dtype,
             device=device,
         )
-        spike: SpikeFunction = SurrogateSpike(neuron.surrogate, scaled=False, inclusive=True)
-        if neuron.smoothing is not None:
-            spike = SmoothSpike(neuron.smoothing.output_width)
+        form: spec.LIF | spec.ALIF | spec.LIFUnit = neuron
     else:
         neurons = neuron_parameters(neuron, n_neurons, job.encoding.dt_ms, dtype=dtype, device=device)
-        spike = spike_function(spec.form_of(neuron))
-    return SpikingLayer(synapses, recurrence, neurons, spike, bias)
+        form = spec.form_of(neuron)
+    return SpikingLayer(synapses, recurrence, neurons, spike_function(form), bias)
 
 
 def backward_strategy(backward: spec.Backward) -> Backward:

@@ -113,8 +113,10 @@ class SmoothSpike:
         return torch.sigmoid((v - threshold) / self.width)
 
 
-def spike_function(neuron: spec.LIF | spec.ALIF) -> SurrogateSpike | SmoothSpike:
+def spike_function(neuron: spec.LIF | spec.ALIF | spec.LIFUnit) -> SurrogateSpike | SmoothSpike:
     """The spike function that the fields `smoothing`, `fires_at`, `surrogate` and `surrogate_scaling` describe."""
     if neuron.smoothing is not None:
         return SmoothSpike(neuron.smoothing.output_width)
+    if isinstance(neuron, spec.LIFUnit):
+        return SurrogateSpike(neuron.surrogate, scaled=False, inclusive=True)
     return SurrogateSpike(neuron.surrogate, neuron.surrogate_scaling == "scaled", neuron.fires_at == "greater_equal")

@@ -88,8 +88,8 @@ def snapshot_from_bytes(job: spec.JobSpec, data: bytes) -> Snapshot:
         group: {name.removeprefix(f"{group}/"): t for name, t in tensors.items() if name.startswith(f"{group}/")}
         for group in _GROUPS
     }
-    position = Position(**json.loads(metadata["position"]))
-    position.plateau = Plateau(**json.loads(metadata["position"])["plateau"])
+    stood = json.loads(metadata["position"])
+    position = Position(**{**stood, "plateau": Plateau(**stood["plateau"])})
     if position.best is not None:  # JSON knows no tuples
         accuracy, loss = position.best
         position.best = accuracy, loss

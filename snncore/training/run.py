@@ -231,10 +231,9 @@ class _Run:
         """The optimiser's step, the rewiring around it where there is any, and what parameters must not leave."""
         if self.network.rewiring is None:
             self.optimiser.step()
-            self.network.constrain()
-            return
-        for name, n in self.network.rewiring.update(self.optimiser.step, rate, self.step).items():
-            self.tally.add_value(f"rewired.{name}", torch.tensor(n))
+        else:
+            for name, n in self.network.rewiring.update(self.optimiser.step, rate, self.step).items():
+                self.tally.add_value(f"rewired.{name}", torch.tensor(n))
         self.network.constrain()
 
     def _close_epoch(self, validation: Evaluation | None) -> Iterator[Event]:
