@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,8 @@ from snncore.spikes import SpikeTrain
 from snncore.streams import stream
 from snncore.training.optimiser import make_adam
 from tests.snncore.jobs import tiny_spec
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 Array = NDArray[np.float64]
 CPU = torch.device("cpu")
@@ -263,14 +264,6 @@ def test_dormant_synapses_get_their_gradient(engine: str) -> None:
 
 
 # -- in a training
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def series(events: list[Event], name: str) -> list[float]:

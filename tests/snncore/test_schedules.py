@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,8 @@ from snncore.training.optimiser import watch
 from tests.snncore.hybrid_cases import UNIT, dense, sequential, spiking
 from tests.snncore.jobs import tiny_spec
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL: dict[str, Any] = {
     "dataset": {"validation_fraction": 0.1},
     "encoding": {"kind": "direct", "duration_ms": 8.0, "frames": 8, "scan": "columns", "gain": 0.1},
@@ -29,14 +30,6 @@ LAYERS = [
     {"kind": "lstm", "n_units": 4},
     {"kind": "dropout", "rate": 0.3},
 ]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def job_of(readout: str = "every_step", **training: Any) -> JobSpec:

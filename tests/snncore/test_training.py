@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,8 @@ from snncore.presets import get_preset
 from snncore.spec import JobSpec, deep_merge, parse_job_spec
 from tests.snncore.jobs import REAL_MNIST, tiny_spec
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL: dict[str, Any] = {
     "training": {"epochs": 3, "batch_size": 256, "log_every_steps": 2, "gradient_clip_norm": 1.0},
     "neuron": {
@@ -29,14 +30,6 @@ SMALL: dict[str, Any] = {
     },
     "architecture": {"recurrence": {"delay": {"kind": "uniform", "low": 1, "high": 3}}},
 }
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 REWIRING: dict[str, Any] = {
