@@ -32,6 +32,7 @@ from snncore.training.optimiser import (
     restore_optimiser,
     watch,
 )
+from snncore.training.receptive_fields import receptive_fields
 from snncore.training.result import confusion_matrix, cost, firing, of_tally, split_metrics
 from snncore.training.tally import Tally
 
@@ -200,6 +201,7 @@ class BackpropagationRun:
         yield from self._connectivity()
         for name in self.network.rewiring.synapses if self.network.rewiring else ():
             yield Metric(f"rewired.{name}", "train", step, epoch, self.tally.total(f"rewired.{name}"))
+        yield from receptive_fields(self.job, self.network, epoch, step)
         if validation is not None:
             yield from self._split_metrics(self.selecting, validation.tally)
             yield from self._rasters(self.selecting, validation)
@@ -241,6 +243,7 @@ class BackpropagationRun:
         if not self.best:
             self.best, self.unsaved_best = self._weights(), True
             self.position.best_epoch = self.position.epoch - 1
+        yield from receptive_fields(job, self.network, self.position.epoch - 1, step, at_end=True)
         yield from self._checkpoint()
         self.network.load_state_dict(self.best if job.training.final_weights == "best" else self._weights())
         validation = self._evaluate("validation", 0) if len(self.data.validation) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from snncore.spec.errors import Problem
-from snncore.spec.rules import data, network, neurons, tasks, time, training
+from snncore.spec.rules import data, network, neurons, recording, tasks, time, training
 
 if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
@@ -25,6 +25,7 @@ RULES = (
     training.training,
     training.rewiring,
     training.engine,
+    recording.recording,
 )
 
 
