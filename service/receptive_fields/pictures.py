@@ -21,7 +21,8 @@ Bytes = NDArray[np.uint8]
 GAP = (208, 215, 222)
 """Between the tiles, and in the place of weights that are not finite."""
 WHITE, BLUE, RED, INK = (255, 255, 255), (31, 59, 115), (178, 24, 43), (36, 41, 47)
-LEVELS = 256
+LEVELS = 255
+"""Of colours: odd, so that one of them is for 0."""
 SIDE = 1200
 """Pixels that the longer side of a sheet is enlarged to, as far as whole numbers go."""
 SMALLEST_NAMED = 20
