@@ -1,6 +1,7 @@
 """The language of job specs: pydantic models, their cross-field rules, and what a job will cost. Imports no torch."""
 
-from snncore.spec.architecture import Architecture, Embedded, EmbeddedNetwork, FeedForward, Recurrent
+from snncore.spec.architecture import Architecture, Embedded, EmbeddedNetwork, FeedForward, Layered, Recurrent
+from snncore.spec.competitive import Competitive, ConductanceLIF, FastCircuit, InhibitoryCells, OriginalCircuit, Retry
 from snncore.spec.dataset import (
     MNIST,
     Dataset,
@@ -46,7 +47,7 @@ from snncore.spec.neuron import (
     split_layer,
 )
 from snncore.spec.readout import AccumulatorReadout, EveryStepReadout, LeakyReadout, Readout, SpikeCountReadout
-from snncore.spec.receptive_fields import input_matrix, picture_shape
+from snncore.spec.receptive_fields import fields_asked, input_matrix, picture_shape
 from snncore.spec.recording import Recording, RecordNothing, RecordReceptiveFields, RecordSpikes
 from snncore.spec.recordings import NMNIST, SHD, DVSGesture, EventRecordings
 from snncore.spec.rewiring import DaleSigns, DeepR, RandomSigns, Signs
@@ -61,6 +62,18 @@ from snncore.spec.sequential import (
     Spiking,
     named_layers,
     named_widths,
+)
+from snncore.spec.stdp import (
+    GROUPS,
+    STDP,
+    Exponential,
+    Labelling,
+    Pair,
+    Plasticity,
+    Power,
+    Rectangular,
+    Symmetric,
+    Triplet,
 )
 from snncore.spec.synapses import (
     Connection,
@@ -103,11 +116,13 @@ __all__ = [
     "ALIF",
     "BPTT",
     "DATASET_NAME",
+    "GROUPS",
     "LIF",
     "LSTM",
     "MNIST",
     "NMNIST",
     "SHD",
+    "STDP",
     "AccumulatorReadout",
     "Adam",
     "Architecture",
@@ -116,6 +131,8 @@ __all__ = [
     "Borders",
     "CheckpointedBackward",
     "Classification",
+    "Competitive",
+    "ConductanceLIF",
     "Connection",
     "ConstantDelay",
     "ConstantRate",
@@ -140,8 +157,10 @@ __all__ = [
     "EventRecordings",
     "Events",
     "EveryStepReadout",
+    "Exponential",
     "ExponentialVectors",
     "FashionMNIST",
+    "FastCircuit",
     "FeedForward",
     "Flowers102",
     "FullBackward",
@@ -150,19 +169,26 @@ __all__ = [
     "ImageCut",
     "ImageFiles",
     "ImageFolder",
+    "InhibitoryCells",
     "JobSpec",
     "KWinners",
     "LIFUnit",
+    "Labelling",
     "Latency",
+    "Layered",
     "LeakyReadout",
     "Location",
     "Mixed",
     "Neuron",
     "NormalWeights",
+    "OriginalCircuit",
+    "Pair",
     "PeepholeLSTM",
+    "Plasticity",
     "PlateauDecay",
     "Poisson",
     "Population",
+    "Power",
     "Problem",
     "RandomSigns",
     "Range",
@@ -173,8 +199,10 @@ __all__ = [
     "RecordReceptiveFields",
     "RecordSpikes",
     "Recording",
+    "Rectangular",
     "Recurrence",
     "Recurrent",
+    "Retry",
     "Sequential",
     "SequentialLayer",
     "Signs",
@@ -186,9 +214,11 @@ __all__ = [
     "StepDecay",
     "StoreRecall",
     "Surrogate",
+    "Symmetric",
     "Task",
     "ThresholdCrossing",
     "Training",
+    "Triplet",
     "TruncatedBackward",
     "UniformDelay",
     "UniformWeights",
@@ -198,6 +228,7 @@ __all__ = [
     "deep_merge",
     "embeddable",
     "estimate",
+    "fields_asked",
     "form_of",
     "has_class_probabilities",
     "held_in_memory",

@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING
 from snncore.spec.dataset import image_shape
 from snncore.spec.encoding import inputs_a_feature
 from snncore.spec.matrices import WeightMatrix, weight_matrices
+from snncore.spec.recording import RecordReceptiveFields, RecordSpikes
 
 if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
+
+
+def fields_asked(spec: JobSpec, epoch: int, *, last: bool) -> RecordReceptiveFields | None:
+    """What the job wants of receptive fields after an epoch (0: before the first), and whether it was the `last`."""
+    recording = spec.recording
+    asked = recording.receptive_fields if isinstance(recording, RecordSpikes) else None
+    return asked if asked is not None and (last or epoch % asked.every_epochs == 0) else None
 
 
 def input_matrix(spec: JobSpec) -> WeightMatrix | None:

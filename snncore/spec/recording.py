@@ -16,7 +16,8 @@ class RecordNothing(Part):
 
 
 class RecordReceptiveFields(Part):
-    """The incoming weights of the layer that the input arrives at, every `every_epochs` epochs and after the last."""
+    """The incoming weights of the layer that the input arrives at: before the first epoch, after every
+    `every_epochs`-th, and after the last."""
 
     every_epochs: int = Field(default=1, ge=1, le=1_000_000)
     n_neurons: int | None = Field(default=None, ge=1, le=1_000_000, description="Only of the first so many neurons.")
@@ -30,7 +31,7 @@ class RecordSpikes(Part):
     n_samples: int = Field(default=4, ge=1, le=1_000)
     every_epochs: int = Field(default=1, ge=1, le=1_000_000)
     receptive_fields: RecordReceptiveFields | None = Field(
-        default=None, description="Absent: none are kept. `{}` keeps those of all neurons after each epoch."
+        default=None, description="Absent: none are kept. `{}` keeps those of all neurons."
     )
 
 

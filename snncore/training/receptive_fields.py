@@ -12,11 +12,11 @@ from snncore.networks import AnyNetwork
 
 
 def receptive_fields(
-    job: spec.JobSpec, network: AnyNetwork, epoch: int, step: int, *, at_end: bool = False
+    job: spec.JobSpec, network: AnyNetwork, epoch: int, step: int, *, last: bool = False
 ) -> Iterator[ReceptiveFields]:
-    """The weights on the input, where the job asks for them after this epoch; `at_end`, where it did not."""
-    asked = job.recording.receptive_fields if isinstance(job.recording, spec.RecordSpikes) else None
-    if asked is None or (epoch % asked.every_epochs == 0) == at_end:
+    """The weights on the input after an epoch, 0 being before the first, where the job asks for them then."""
+    asked = spec.fields_asked(job, epoch, last=last)
+    if asked is None:
         return
     matrix = spec.input_matrix(job)
     assert matrix is not None  # by the rules of the spec
