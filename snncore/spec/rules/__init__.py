@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from snncore.spec.errors import Problem
-from snncore.spec.rules import competitive, data, families, network, neurons, tasks, time, training
+from snncore.spec.rules import competitive, data, families, network, neurons, recording, tasks, time, training
 from snncore.spec.rules.broken import Broken
 from snncore.spec.training import BPTT
 
@@ -24,6 +24,7 @@ OF_LAYERED = (
     training.training,
     training.rewiring,
     training.engine,
+    recording.recording,
 )
 OF_COMPETITIVE = (competitive.data, competitive.circuit, competitive.learning)
 
