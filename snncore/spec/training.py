@@ -11,7 +11,7 @@ from snncore.spec.rewiring import DeepR
 
 
 class Adam(Part):
-    """Adam (Kingma & Ba 2015); `weight_decay` is decoupled (Loshchilov & Hutter 2019)."""
+    """Adam (Kingma & Ba 2015), and AMSGrad (Reddi et al. 2018)."""
 
     kind: Literal["adam"]
     learning_rate: float = Field(default=1e-3, gt=0, le=100)
@@ -19,6 +19,12 @@ class Adam(Part):
     beta2: float = Field(default=0.999, ge=0, lt=1)
     eps: float = Field(default=1e-8, gt=0, le=1)
     weight_decay: float = Field(default=0.0, ge=0, le=10)
+    decay: Literal["decoupled", "l2"] = Field(
+        default="decoupled",
+        description="Whether the weight decay is apart from the gradient (AdamW, Loshchilov & Hutter 2019), or added to "
+        "it before its moments are taken, which is what torch.optim.Adam does.",
+    )
+    amsgrad: bool = Field(default=False, description="Whether the second moment is the largest so far.")
 
 
 class ConstantRate(Part):
@@ -36,11 +42,19 @@ class StepDecay(Part):
 
 
 class CosineDecay(Part):
-    """After a linear warm-up the learning rate falls along half a cosine, to `final_fraction` of itself."""
+    """After a linear warm-up the learning rate falls along half a cosine, to `final_fraction` of itself, and where
+    `fall_epochs` leaves time, rises and falls again."""
 
     kind: Literal["cosine"]
     final_fraction: float = Field(default=0.0, ge=0, le=1)
     warmup_steps: int = Field(default=0, ge=0, le=100_000_000)
+    fall_epochs: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="How long the fall takes, as T_max of torch's CosineAnnealingLR, but moving at every step; absent: "
+        "until the end of the training.",
+    )
 
 
 class PlateauDecay(Part):
@@ -95,10 +109,9 @@ class TruncatedBackward(Part):
 Backward = Annotated[FullBackward | CheckpointedBackward | TruncatedBackward, Field(discriminator="kind")]
 
 
-class BPTT(Part):
-    """Backpropagation through time with surrogate gradients."""
+class GradientDescent(Part):
+    """What all trainings by a gradient have."""
 
-    kind: Literal["bptt"]
     epochs: int = Field(ge=1, le=1_000_000)
     batch_size: int = Field(ge=1, le=65_536)
     optimiser: Annotated[Adam, Field(description="kind: adam")] = Adam(kind="adam")
@@ -106,17 +119,6 @@ class BPTT(Part):
     gradient_clip_norm: float | None = Field(
         default=None, gt=0, le=1e9, description="Largest norm of the whole gradient; absent: not clipped."
     )
-    rate_regulariser: RateRegulariser | None = None
-    rewiring: DeepR | None = Field(default=None, description="kind: deep_r; absent: every synapse exists.")
-    engine: Literal["auto", "fused", "reference"] = Field(
-        default="auto",
-        description="What runs the scan over time: 'fused' is compiled, 'reference' a plain loop under autograd, and "
-        "'auto' is 'fused'. The result names the engine that ran.",
-    )
-    backward: Backward = Field(
-        default=FullBackward(kind="full"), description="How the gradient goes back through time."
-    )
-    precision: Literal["float32", "float64"] = "float32"
     final_weights: Literal["best", "last"] = Field(
         default="best", description="What is tested at the end: the best by validation, or those of the last epoch."
     )
@@ -125,6 +127,17 @@ class BPTT(Part):
         description="What the best weights are the best by, on the validation split; the loss decides between equals.",
     )
     early_stopping: EarlyStopping | None = None
+
+
+class WholeTraining(Part):
+    """What there is once in a training, whatever its parts."""
+
+    engine: Literal["auto", "fused", "reference"] = Field(
+        default="auto",
+        description="What runs the scan over time: 'fused' is compiled, 'reference' a plain loop under autograd, and "
+        "'auto' is 'fused'. The result names the engine that ran.",
+    )
+    precision: Literal["float32", "float64"] = "float32"
     seed_protocol: bool = Field(
         default=False,
         description="Whether the test split takes the place of the validation split, as in papers that report the best "
@@ -134,6 +147,17 @@ class BPTT(Part):
         default=None, ge=1, le=1_000_000, description="Keep a 'periodic' checkpoint every so many epochs."
     )
     log_every_steps: int = Field(default=10, ge=1, le=1_000_000, description="Distance of the points of batch series.")
+
+
+class BPTT(GradientDescent, WholeTraining):
+    """Backpropagation through time with surrogate gradients."""
+
+    kind: Literal["bptt"]
+    rate_regulariser: RateRegulariser | None = None
+    rewiring: DeepR | None = Field(default=None, description="kind: deep_r; absent: every synapse exists.")
+    backward: Backward = Field(
+        default=FullBackward(kind="full"), description="How the gradient goes back through time."
+    )
 
 
 Training = BPTT

@@ -10,6 +10,7 @@ from snncore import spec
 from snncore.errors import OutOfMemory
 from snncore.events import Event
 from snncore.training.bptt import BackpropagationRun
+from snncore.training.diet import DietRun
 from snncore.training.interruptions import Interruptions
 
 
@@ -51,6 +52,8 @@ def _events(
     match job.training:
         case spec.BPTT():
             yield from BackpropagationRun(job, networks, resume, interruptions).events()
+        case spec.Diet():
+            yield from DietRun(job, resume, interruptions).events()
 
 
 def _is_out_of_memory(error: Exception) -> bool:

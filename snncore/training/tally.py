@@ -88,9 +88,13 @@ class Tally:
     def spikes_a_sample(self, layer: str) -> float:
         return float(self.sums[f"spikes/{layer}"].sum()) / self.n_samples
 
+    def spikes_a_neuron(self, layer: str) -> float:
+        """Spikes of a neuron during a sample, on average."""
+        return float(self.sums[f"spikes/{layer}"].mean()) / self.n_samples
+
     def rate_hz(self, layer: str, duration_ms: float) -> float:
         """Mean firing rate of a layer's neurons."""
-        return float(self.sums[f"spikes/{layer}"].mean()) / self.n_samples / duration_ms * 1000
+        return self.spikes_a_neuron(layer) / duration_ms * 1000
 
     def silent_share(self, layer: str) -> float:
         """Share of a layer's neurons that never fired."""
