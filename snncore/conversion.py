@@ -72,14 +72,13 @@ def set_thresholds(
     n_samples: int,
     *,
     percentile: float,
-    scaling_factor: float,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> dict[str, float] | None:
     """Give all layers leak 1 and a threshold, one after the other, and return the thresholds by layer.
 
     v_threshold = percentile of the currents that arrive in a step, the highest of all steps, found while the layers
-    before have theirs; at the end all are multiplied by the factor. `presented` gives the batches of `n_samples` inputs
-    `[T, B, M]` anew at each call. None if `interrupted` said so between two of them. Raises `ConversionFailed` for a layer that gets no positive current.
+    before have theirs. `presented` gives the batches of `n_samples` inputs `[T, B, M]` anew at each call. None if
+    `interrupted` said so between two of them. Raises `ConversionFailed` for a layer that gets no positive current.
     """
     for layer in _layers(network).values():
         layer.leak.fill_(1)
@@ -97,10 +96,15 @@ def set_thresholds(
                 "raise training.conversion.percentile, or train the network before longer"
             )
         neurons.v_threshold.fill_(thresholds[name])
-    for name, neurons in _layers(network).items():
-        neurons.v_threshold.mul_(scaling_factor)
+    return thresholds
+
+
+@torch.no_grad()
+def scale_thresholds(network: SequentialNetwork, factor: float) -> None:
+    """Multiply all thresholds."""
+    for neurons in _layers(network).values():
+        neurons.v_threshold.mul_(factor)
     network.constrain()
-    return {name: float(neurons.v_threshold) for name, neurons in _layers(network).items()}
 
 
 def _layers(network: SequentialNetwork) -> dict[str, LayerLIFs]:

@@ -15,6 +15,7 @@ from snncore.spec.dataset import (
     n_features,
     split_sizes,
 )
+from snncore.spec.diet import AnnTraining, Conversion, Diet, ann_twin, spiking_part
 from snncore.spec.embedding import embeddable, needed_jobs
 from snncore.spec.encoding import (
     Delta,
@@ -31,6 +32,7 @@ from snncore.spec.estimate import Estimate, estimate, layer_shapes, useful_threa
 from snncore.spec.image_cut import ImageCut
 from snncore.spec.images import Flowers102, ImageFiles, ImageFolder
 from snncore.spec.job import JobSpec, deep_merge, nested, parse_job_spec
+from snncore.spec.learning import Training
 from snncore.spec.matrices import WeightMatrix, most_synapses, rewired_matrices, weight_matrices
 from snncore.spec.neuron import (
     ALIF,
@@ -92,11 +94,12 @@ from snncore.spec.training import (
     CosineDecay,
     EarlyStopping,
     FullBackward,
+    GradientDescent,
     PlateauDecay,
     RateRegulariser,
     StepDecay,
-    Training,
     TruncatedBackward,
+    WholeTraining,
 )
 from snncore.spec.uploaded import (
     DATASET_NAME,
@@ -121,6 +124,7 @@ __all__ = [
     "AccumulatorReadout",
     "Activation",
     "Adam",
+    "AnnTraining",
     "Architecture",
     "ArrayContents",
     "AveragePool",
@@ -133,6 +137,7 @@ __all__ = [
     "ConstantRate",
     "Contents",
     "Conv2d",
+    "Conversion",
     "CosineDecay",
     "DVSGesture",
     "DaleSigns",
@@ -141,6 +146,7 @@ __all__ = [
     "Delay",
     "Delta",
     "Dense",
+    "Diet",
     "Digits",
     "Direct",
     "Dropout",
@@ -160,6 +166,7 @@ __all__ = [
     "Flowers102",
     "FullBackward",
     "GlorotWeights",
+    "GradientDescent",
     "HeFanOutWeights",
     "ImageContents",
     "ImageCut",
@@ -215,6 +222,8 @@ __all__ = [
     "Uploaded",
     "WeightMatrix",
     "Weights",
+    "WholeTraining",
+    "ann_twin",
     "connections",
     "deep_merge",
     "embeddable",
@@ -239,6 +248,7 @@ __all__ = [
     "problems_of",
     "rewired_matrices",
     "shape_after",
+    "spiking_part",
     "split_layer",
     "split_sizes",
     "uploaded_sha256",

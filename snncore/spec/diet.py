@@ -40,6 +40,9 @@ class Conversion(Part):
         le=100_000,
         description="The converted network is tested at the steps of the encoding, and at so many; absent: not.",
     )
+    compared_scaling_factor: float = Field(
+        default=1.0, gt=0, le=10, description="The scaling factor at compared_steps: with many it need not be small."
+    )
     n_compared: int | None = Field(
         default=None, ge=1, le=10_000_000, description="The first so many test samples, at compared_steps; absent: all."
     )

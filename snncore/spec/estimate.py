@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from snncore.spec.architecture import Recurrent
 from snncore.spec.dataset import held_in_memory, image_shape, n_features, split_sizes
+from snncore.spec.diet import Diet, ann_twin, spiking_part
 from snncore.spec.neuron import ALIF, LayerLIF, LIFUnit, Neuron, split_layer
 from snncore.spec.readout import LeakyReadout, SpikeCountReadout
 from snncore.spec.sequential import (
@@ -207,8 +208,10 @@ def useful_threads(spec: JobSpec, available: int) -> int:
     each; a second thread pays from some ten million a step on. The number follows from the spec, so that a resumed job
     gets the same one.
     """
+    if isinstance(spec.training, Diet):
+        return useful_threads(spiking_part(spec), available)
     a_step = spec.training.batch_size * sum(shape.synapses for shape in layer_shapes(spec))
-    if spec.training.engine == "reference":
+    if spec.bptt.engine == "reference":
         return max(1, min(available, a_step // REFERENCE_STEP_WORTH_A_THREAD))
     return max(1, min(available, a_step * spec.encoding.n_steps // FUSED_BATCH_WORTH_A_THREAD))
 
@@ -216,7 +219,7 @@ def useful_threads(spec: JobSpec, available: int) -> int:
 def fused_bytes(spec: JobSpec, shapes: list[LayerShape], bytes_a_float: int) -> int:
     """What the fused engine holds between forward and backward: a tape and bits for each spiking layer (see
     `snncore.engines.cpu.engine`), the input, and the state at the borders of its chunks."""
-    n_time, batch, backward = spec.encoding.n_steps, spec.training.batch_size, spec.training.backward
+    n_time, batch, backward = spec.encoding.n_steps, spec.bptt.batch_size, spec.bptt.backward
     chunk = n_time
     if isinstance(backward, CheckpointedBackward):
         chunk = min(n_time, backward.every_steps)
@@ -257,6 +260,8 @@ def estimate(spec: JobSpec) -> Estimate:
 
     A multiply-accumulate counts as two operations; a training sample costs three forward passes.
     """
+    if isinstance(spec.training, Diet):
+        return _of_both(estimate(ann_twin(spec)), estimate(spiking_part(spec)))
     shapes = layer_shapes(spec)
     sizes = split_sizes(spec.dataset)
     n_time, batch, epochs = spec.encoding.n_steps, spec.training.batch_size, spec.training.epochs
@@ -271,7 +276,7 @@ def estimate(spec: JobSpec) -> Estimate:
         adapting = sum(n for n, neuron in split_layer(shape.neuron, shape.n_neurons) if isinstance(neuron, ALIF))
         return FLOATS_A_CELL_STEP * shape.n_neurons + (FLOATS_OF_ADAPTATION * shape.n_neurons if adapting else 0)
 
-    if spec.training.engine == "reference":
+    if spec.bptt.engine == "reference":
         activations = n_time * batch * (n_inputs(spec) + sum(map(floats, shapes))) * bytes_a_float
     else:
         activations = fused_bytes(spec, shapes, bytes_a_float)
@@ -285,4 +290,14 @@ def estimate(spec: JobSpec) -> Estimate:
         steps=spec.n_training_steps,
         peak_memory_bytes=activations + bytes_a_float * (samples + FLOATS_A_PARAMETER * parameters + further),
         flops=2 * sum(shape.synapses * (1 if shape.steady else n_time) for shape in shapes) * presented,
+    )
+
+
+def _of_both(twin: Estimate, spiking: Estimate) -> Estimate:
+    """Of a job that trains one after the other. What the conversion takes comes on top, a small part of it."""
+    return Estimate(
+        parameters=spiking.parameters,
+        steps=twin.steps + spiking.steps,
+        peak_memory_bytes=twin.peak_memory_bytes + spiking.peak_memory_bytes,
+        flops=twin.flops + spiking.flops,
     )

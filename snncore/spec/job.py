@@ -11,13 +11,15 @@ from pydantic import Field, ValidationError, model_validator
 from snncore.spec.architecture import Architecture
 from snncore.spec.base import Part
 from snncore.spec.dataset import Dataset, n_classes, split_sizes
+from snncore.spec.diet import Diet, ann_twin
 from snncore.spec.encoding import Encoding
 from snncore.spec.errors import Location, Problem, SpecError, inconsistent, problems_of
+from snncore.spec.learning import Training
 from snncore.spec.neuron import Neuron
 from snncore.spec.recording import Recording, RecordSpikes
 from snncore.spec.rules import broken_rules
 from snncore.spec.task import KWinners, Softmax, Task
-from snncore.spec.training import Training
+from snncore.spec.training import BPTT
 
 
 class JobSpec(Part):
@@ -49,13 +51,20 @@ class JobSpec(Part):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimiser updates an epoch; the last batch may be smaller."""
+        """Optimiser updates an epoch, in spikes where others come before; the last batch may be smaller."""
         return -(-split_sizes(self.dataset)["train"] // self.training.batch_size)
 
     @property
     def n_training_steps(self) -> int:
         """Optimiser updates of the whole run."""
-        return self.steps_per_epoch * self.training.epochs
+        before = ann_twin(self).n_training_steps if isinstance(self.training, Diet) else 0
+        return before + self.steps_per_epoch * self.training.epochs
+
+    @property
+    def bptt(self) -> BPTT:
+        """The training of a job that backpropagates."""
+        assert isinstance(self.training, BPTT)
+        return self.training
 
     @property
     def population(self) -> Neuron:

@@ -70,7 +70,7 @@ def weight_matrices(spec: JobSpec) -> list[WeightMatrix]:
 
 def rewired_matrices(spec: JobSpec) -> list[tuple[WeightMatrix, float]]:
     """The matrices that `training.rewiring` names, with the connectivity of each; names that are none are left out."""
-    rewiring = spec.training.rewiring
+    rewiring = spec.bptt.rewiring
     if rewiring is None:
         return []
     known = {matrix.name: matrix for matrix in weight_matrices(spec)}

@@ -21,8 +21,8 @@ class Adam(Part):
     weight_decay: float = Field(default=0.0, ge=0, le=10)
     decay: Literal["decoupled", "l2"] = Field(
         default="decoupled",
-        description="Whether the weight decay is apart from the gradient (AdamW, Loshchilov & Hutter 2019), or added to "
-        "it before its moments are taken, which is what torch.optim.Adam does.",
+        description="Whether the weight decay is apart from the gradient (AdamW, Loshchilov & Hutter 2019), or added "
+        "to it before its moments are taken, which is what torch.optim.Adam does.",
     )
     amsgrad: bool = Field(default=False, description="Whether the second moment is the largest so far.")
 
@@ -158,6 +158,3 @@ class BPTT(GradientDescent, WholeTraining):
     backward: Backward = Field(
         default=FullBackward(kind="full"), description="How the gradient goes back through time."
     )
-
-
-Training = BPTT

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 from snncore import spec
-from snncore.conversion import set_thresholds, take_weights
+from snncore.conversion import scale_thresholds, set_thresholds, take_weights
 from snncore.engines import Input
 from snncore.events import Event, Log, Metric
 from snncore.networks import make_network
@@ -28,11 +28,9 @@ class Converter:
         self.job, self.conversion, self.setting = job, job.training.conversion, setting
         self.step, self.epoch = step, epoch
 
-    def convert(
-        self, twin: SequentialNetwork, network: SequentialNetwork
-    ) -> Generator[Event, None, tuple[dict[str, float], list[Json]] | None]:
-        """Give `network` weights, leaks and thresholds: these, and what it comes to at each number of steps; None where
-        the run has to stop."""
+    def convert(self, twin: SequentialNetwork, network: SequentialNetwork) -> Generator[Event, None, list[Json] | None]:
+        """Give `network` weights, leaks and thresholds: what it comes to at each number of steps; None where the run
+        has to stop."""
         conversion = self.conversion
         take_weights(network, twin)
         thresholds = set_thresholds(
@@ -40,20 +38,22 @@ class Converter:
             self._presented,
             conversion.n_samples,
             percentile=conversion.percentile,
-            scaling_factor=conversion.scaling_factor,
             interrupted=self.setting.interruptions.stopping,
         )
         if thresholds is None:
             return None
+        scale_thresholds(network, conversion.scaling_factor)
+        ways = [(self.job.encoding.n_steps, conversion.scaling_factor, None)]
+        if conversion.compared_steps is not None:
+            ways.append((conversion.compared_steps, conversion.compared_scaling_factor, conversion.n_compared))
         found = []
-        for n_steps in (self.job.encoding.n_steps, conversion.compared_steps):
-            if n_steps is not None:
-                judged = self._judged(network, n_steps)
-                if judged is None:
-                    return None
-                found.append(judged)
-                yield from self._told(judged)
-        return thresholds, found
+        for n_steps, factor, n_samples in ways:
+            judged = self._judged(network, n_steps, factor, n_samples)
+            if judged is None:
+                return None
+            found.append(judged)
+            yield from self._told(judged)
+        return found
 
     def _presented(self) -> Iterator[Input]:
         """The samples for the thresholds, in batches that take the memory of one of the training."""
@@ -66,13 +66,15 @@ class Converter:
             part = chosen[start : start + size]
             yield prepare(job, part, "convert", batch, dtype=self.setting.dtype, device=self.setting.device).inputs
 
-    def _judged(self, network: SequentialNetwork, n_steps: int) -> Json | None:
-        """The test split, presented for so many steps."""
+    def _judged(self, network: SequentialNetwork, n_steps: int, factor: float, n_samples: int | None) -> Json | None:
+        """The test split, or its first samples, presented for so many steps, with that scaling factor."""
         job = spec.spiking_part(self.job, n_steps)
         longer = make_network(job, self.setting.device)
+        assert isinstance(longer, SequentialNetwork)
         longer.load_state_dict(network.state_dict())
-        test, compared = self.setting.data.test, self.conversion.n_compared
-        samples = test if compared is None or n_steps == self.job.encoding.n_steps else test[:compared]
+        scale_thresholds(longer, factor / self.conversion.scaling_factor)
+        test = self.setting.data.test
+        samples = test if n_samples is None else test[:n_samples]
         stopping = self.setting.interruptions.stopping
         evaluation = evaluate(job, longer, self.setting.task, samples, "test", interrupted=stopping)
         if evaluation is None:
@@ -80,6 +82,7 @@ class Converter:
         tally = evaluation.tally
         return {
             "steps": n_steps,
+            "scaling_factor": factor,
             "n_samples": tally.n_samples,
             "accuracy": tally.accuracy,
             "loss": tally.loss,
@@ -89,8 +92,8 @@ class Converter:
     def _told(self, judged: Json) -> Iterator[Event]:
         n_steps = judged["steps"]
         series = "converted" if n_steps == self.job.encoding.n_steps else f"converted_{n_steps}_steps"
-        for name, better in (("loss", "min"), ("accuracy", "max")):
-            yield Metric(f"{series}.{name}", "test", self.step, self.epoch, judged[name], "", better)  # type: ignore[arg-type]
+        yield Metric(f"{series}.loss", "test", self.step, self.epoch, judged["loss"], "", "min")
+        yield Metric(f"{series}.accuracy", "test", self.step, self.epoch, judged["accuracy"], "", "max")
         yield Log(
             "info",
             f"converted only, {n_steps} steps: accuracy {judged['accuracy']:.4f} on {judged['n_samples']} test samples",

@@ -261,6 +261,8 @@ class Descent:
 
     def trained_series(self) -> Iterator[Metric]:
         """What is trained, or rewired, beside weights."""
+        for name, value in self.network.neuron_parameters().items():
+            yield Metric(name, "train", self.step, self.position.epoch, value)
         if self.network.rewiring is not None:
             for name, share in self.network.rewiring.connectivity().items():
                 yield Metric(f"connectivity.{name}", "train", self.step, self.position.epoch, share)

@@ -103,12 +103,11 @@ class DietRun:
             assert self.setting.interruptions.reason is not None
             yield Stopped(self.setting.interruptions.reason)
             return
-        thresholds, judged = converted
         spiking.position.earlier = {
             "ann": split_metrics(ann.position.train, trained.validation, trained.test),
             "ann_epochs": ann.position.epoch - 1,
-            "converted": judged,
-            "thresholds": thresholds,
+            "converted": converted,
+            "thresholds": {name: layer.scalars()["v_threshold"] for name, layer in spiking.network.spiking_layers()},
         }
         self.descent = spiking
         yield from spiking.trained_series()

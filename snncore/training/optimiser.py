@@ -27,7 +27,9 @@ def learning_rate(training: spec.GradientDescent, step: int, steps_per_epoch: in
             if step < schedule.warmup_steps:
                 return base * (step + 1) / schedule.warmup_steps
             fall = schedule.fall_epochs
-            length = training.epochs * steps_per_epoch - schedule.warmup_steps if fall is None else fall * steps_per_epoch
+            length = (
+                training.epochs * steps_per_epoch - schedule.warmup_steps if fall is None else fall * steps_per_epoch
+            )
             way = (step - schedule.warmup_steps) / max(1, length)
             low = schedule.final_fraction
             return base * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * way)))

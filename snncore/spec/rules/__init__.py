@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from snncore.spec.diet import Diet, spiking_part
 from snncore.spec.errors import Problem
-from snncore.spec.rules import data, network, neurons, shapes, tasks, time, training
+from snncore.spec.rules import data, diet, network, neurons, shapes, tasks, time, training
 
 if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
@@ -31,4 +32,8 @@ RULES = (
 
 def broken_rules(spec: JobSpec) -> list[Problem]:
     """Everything about `spec` that cannot work, at once."""
-    return [Problem(loc, msg, "inconsistent") for rule in RULES for loc, msg in rule(spec)]
+    if isinstance(spec.training, Diet):
+        broken = [*diet.diet(spec), *(problem for rule in RULES for problem in rule(spiking_part(spec)))]
+    else:
+        broken = [problem for rule in RULES for problem in rule(spec)]
+    return [Problem(loc, msg, "inconsistent") for loc, msg in broken]

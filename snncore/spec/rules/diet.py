@@ -32,10 +32,8 @@ CONVERTED = (Dense, Conv2d, AveragePool, Dropout, Residual, Spiking)
 
 def diet(spec: JobSpec) -> Broken:
     """Rules of the training 'diet'."""
-    form = spec.training
-    if not isinstance(form, Diet):
-        return
-    architecture = spec.architecture
+    form, architecture = spec.training, spec.architecture
+    assert isinstance(form, Diet)
     if not isinstance(architecture, Sequential):
         yield ("architecture", "kind"), "the training 'diet' needs the architecture 'sequential'"
         return

@@ -136,7 +136,7 @@ def smoothing(spec: JobSpec) -> Broken:
 def _smooth(spec: JobSpec, loc: Location, neuron: LIF | ALIF | LIFUnit, useless: list[str]) -> Broken:
     if neuron.smoothing is None:
         return
-    if spec.training.engine != "reference":
+    if spec.bptt.engine != "reference":
         yield (*loc, "smoothing"), "the compiled engines have hard spikes only; take training.engine 'reference'"
     for field in useless:
         if getattr(neuron, field) != type(neuron).model_fields[field].default:
