@@ -7,6 +7,7 @@ so but roughly: their two branches carry spikes of different worth, which only t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -15,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from snncore.engines import Input
+from snncore.engines.interface import as_numbers
 from snncore.errors import ConversionFailed
 from snncore.image_layers import Convolution
 from snncore.layer_lif import LayerLIFs
-from snncore.layers import SpikingLayer
 from snncore.sequential import SequentialNetwork
 from snncore.stages import Passage, Residual, SpikingStage
 from snncore.synapses import Synapses
@@ -120,7 +121,7 @@ def arriving(network: SequentialNetwork, name: str, x: Input) -> Tensor:
     for stage in network.stages.modules():
         if isinstance(stage, SpikingStage) and name in stage.layers:
             passage = Passage(network.dtype, None)
-            return _current(stage, name, _before(stage, network.stages, x, passage))
+            return _current(stage, name, _before(stage, network.stages, x, passage), passage)
     raise KeyError(name)
 
 
@@ -137,14 +138,12 @@ def _before(target: nn.Module, stages: nn.ModuleDict, x: Input, passage: Passage
     raise KeyError(target)
 
 
-def _current(stage: SpikingStage, name: str, x: Input) -> Tensor:
+def _current(stage: SpikingStage, name: str, x: Input, passage: Passage) -> Tensor:
     """What the layer `name` of a stage gets, of what comes to the stage."""
-    names = [other for other, _ in stage.named()]
-    before, layer = names[: names.index(name)], stage.layers[name]
-    assert isinstance(layer, SpikingLayer)
+    layers = dict(stage.named())
+    layer = layers[name]
+    before = dict(itertools.takewhile(lambda pair: pair[0] != name, layers.items()))
     if before:
-        first = SpikingStage({other: stage.layers[other] for other in before}, stage.engine, stage.backward)
-        z = first(x, None, None, True).z
-    else:
-        z = x
-    return z if layer.synapses is None else layer.synapses(z)
+        x = passage.through(SpikingStage(before, stage.engine, stage.backward), x)
+    numbers = as_numbers(x, passage.dtype)
+    return numbers if layer.synapses is None else layer.synapses.forward(numbers)

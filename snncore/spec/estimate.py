@@ -294,10 +294,6 @@ def estimate(spec: JobSpec) -> Estimate:
 
 
 def _of_both(twin: Estimate, spiking: Estimate) -> Estimate:
-    """Of a job that trains one after the other. What the conversion takes comes on top, a small part of it."""
-    return Estimate(
-        parameters=spiking.parameters,
-        steps=twin.steps + spiking.steps,
-        peak_memory_bytes=twin.peak_memory_bytes + spiking.peak_memory_bytes,
-        flops=twin.flops + spiking.flops,
-    )
+    """Of a job that trains one after the other; the conversion between is a small part."""
+    memory = twin.peak_memory_bytes + spiking.peak_memory_bytes
+    return Estimate(spiking.parameters, twin.steps + spiking.steps, memory, twin.flops + spiking.flops)

@@ -8,11 +8,12 @@ from snncore import spec
 from snncore.events import Event, Finished, Log, Started
 from snncore.networks import make_network
 from snncore.training import checkpoints
-from snncore.training.descent import Descent, Span
+from snncore.training.descent import Descent
 from snncore.training.ending import result, tested
 from snncore.training.environment import describe
 from snncore.training.interruptions import Interruptions
 from snncore.training.setting import Setting
+from snncore.training.span import Span
 
 
 class BackpropagationRun:

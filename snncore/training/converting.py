@@ -43,7 +43,7 @@ class Converter:
         if thresholds is None:
             return None
         scale_thresholds(network, conversion.scaling_factor)
-        ways = [(self.job.encoding.n_steps, conversion.scaling_factor, None)]
+        ways: list[tuple[int, float, int | None]] = [(self.job.encoding.n_steps, conversion.scaling_factor, None)]
         if conversion.compared_steps is not None:
             ways.append((conversion.compared_steps, conversion.compared_scaling_factor, conversion.n_compared))
         found = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -32,25 +31,8 @@ from snncore.training.optimiser import (
 )
 from snncore.training.result import of_tally
 from snncore.training.setting import Setting
+from snncore.training.span import Span
 from snncore.training.tally import Tally
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The part of a run that a descent is. Epochs and steps are counted over the whole run."""
-
-    epochs: int
-    """Of the whole run, as are the steps."""
-    steps: int
-    phase: str = "training"
-    prefix: str = ""
-    """Of the names of its series."""
-    epochs_before: int = 0
-    steps_before: int = 0
-    samples_after: float = 0.0
-    """What comes after it, in training samples of this descent that take as long."""
-    keeps_best: bool = True
-    """Whether its best weights are the run's, which leave as the checkpoint `best`."""
 
 
 class Descent:
@@ -132,9 +114,7 @@ class Descent:
 
     def _prepared(self, which: tuple[int, AnySamples]) -> Batch:
         """A batch of the current epoch, encoded."""
-        batch, samples = which
-        epoch = self.position.epoch
-        setting = self.setting
+        (batch, samples), epoch, setting = which, self.position.epoch, self.setting
         return prepare(self.job, samples, "train", batch, epoch, dtype=setting.dtype, device=setting.device)
 
     def _batch(self, ready: Batch) -> Iterator[Event]:
@@ -149,8 +129,7 @@ class Descent:
             rate_term = rate_loss(shown.counts, training.rate_regulariser, job.encoding.n_steps, job.encoding.dt_ms)
             self.tally.add_value("rate_loss", rate_term)
             loss = loss + rate_term
-        own_step = self.step - self.span.steps_before
-        rate = learning_rate(training, own_step, job.steps_per_epoch, self.position.plateau.count)
+        first, rate = self.step == self.span.steps_before, self._learning_rate(self.step)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)
@@ -161,7 +140,7 @@ class Descent:
         self.tally.add_value("gradient_norm", norm)
         self.position.batch += 1
 
-        if own_step == 0:
+        if first:
             yield from telling.activity_warnings(job, shown.counts)
             if ready.unseen_events:
                 yield Log(
@@ -189,6 +168,11 @@ class Descent:
             eta_s=(steps_left * self.training.batch_size + self.span.samples_after) / self.samples_a_second,
         )
 
+    def _learning_rate(self, step: int) -> float:
+        """Of the update after `step`, in this epoch."""
+        own_step, plateaus = step - self.span.steps_before, self.position.plateau.count
+        return learning_rate(self.training, own_step, self.job.steps_per_epoch, plateaus)
+
     def _draws(self, name: str) -> np.random.Generator:
         """The random stream of a layer for the current batch."""
         return stream(self.job.seed, f"layer/{name}", self.position.batch, self.position.epoch)
@@ -208,7 +192,7 @@ class Descent:
         self._demand_finite(self.tally.loss, "loss of the epoch")
         position.train = of_tally(self.tally)
         yield from self.split_series("train", self.tally)
-        yield Metric(f"{prefix}learning_rate", "train", step, epoch, self.optimiser.param_groups[0]["lr"])
+        yield Metric(f"{prefix}learning_rate", "train", step, epoch, self._learning_rate(step - 1))
         for name in ("gradient_norm", "rate_loss"):
             if f"value/{name}" in self.tally.sums:
                 yield Metric(f"{prefix}{name}", "train", step, epoch, self.tally.mean_value(name))
@@ -219,7 +203,7 @@ class Descent:
             selecting = self.setting.selecting
             yield from self.split_series(selecting, validation.tally)
             yield from telling.rasters(self.job, selecting, validation, step=step, epoch=epoch)
-            standing = (self._chosen_by(validation.tally), -validation.tally.loss)
+            standing = (validation.tally.worth(training.selection), -validation.tally.loss)
             if position.best is None or standing > position.best:
                 position.best, position.best_epoch = standing, epoch
                 self.best, self.unsaved_best = self.weights(), True
@@ -233,17 +217,6 @@ class Descent:
             yield Checkpoint("periodic", epoch, step, data)
         position.epoch, position.batch, self.tally = epoch + 1, 0, Tally()
         yield from self._checkpoint_when_due()
-
-    def _chosen_by(self, tally: Tally) -> float:
-        """What the best weights are the best by: more is better."""
-        match self.training.selection:
-            case "accuracy":
-                return tally.accuracy
-            case "loss":
-                return -tally.loss
-            case "true_label_probability":
-                assert tally.true_label_probability is not None  # by the rules of the spec
-                return tally.true_label_probability
 
     def _stopped_early(self) -> bool:
         """Whether the validation split has not been better for as long as early stopping waits."""

@@ -11,12 +11,13 @@ from snncore.networks import make_network
 from snncore.sequential import SequentialNetwork
 from snncore.training import checkpoints
 from snncore.training.converting import Converter, spikes_per_neuron
-from snncore.training.descent import Descent, Span
+from snncore.training.descent import Descent
 from snncore.training.ending import Tested, result, tested
 from snncore.training.environment import describe
 from snncore.training.interruptions import Interruptions
 from snncore.training.result import split_metrics
 from snncore.training.setting import Setting
+from snncore.training.span import Span
 
 ANN, SPIKING = "ann", "spiking"
 
@@ -76,17 +77,17 @@ class DietRun:
                 yield Log("warning", warning)
         if self.descent.span.phase == ANN:
             yield from self.descent.epochs()
-            if self._stopped:
+            if self._stopped():
                 return
             yield from self._convert()
-            if self._stopped:
+            if self._stopped():
                 return
         yield from self.descent.epochs()
-        if not self._stopped and (found := (yield from tested(self.descent))) is not None:
+        if not self._stopped() and (found := (yield from tested(self.descent))) is not None:
             yield Finished(result(self.descent, found) | {"conversion": self._conversion(found)})
 
-    @property
     def _stopped(self) -> bool:
+        """Whether the run has to end where it is."""
         return self.setting.interruptions.reason is not None
 
     def _convert(self) -> Iterator[Event]:

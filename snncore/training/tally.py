@@ -7,6 +7,7 @@ middle of an epoch can carry them and the resumed epoch comes to the same bits.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -68,6 +69,17 @@ class Tally:
     def true_label_probability(self) -> float | None:
         """Mean probability of the right class, where outputs stand for probabilities."""
         return float(self.sums["probability"]) / self.n_decisions if "probability" in self.sums else None
+
+    def worth(self, selection: Literal["accuracy", "loss", "true_label_probability"]) -> float:
+        """What the best weights are the best by: more is better."""
+        match selection:
+            case "accuracy":
+                return self.accuracy
+            case "loss":
+                return -self.loss
+            case "true_label_probability":
+                assert self.true_label_probability is not None  # by the rules of the spec
+                return self.true_label_probability
 
     @property
     def ceiling(self) -> float | None:

@@ -13,11 +13,9 @@ from snncore.spec.readout import AccumulatorReadout
 from snncore.spec.rules import training
 from snncore.spec.rules.broken import Broken
 from snncore.spec.sequential import (
-    AveragePool,
     Conv2d,
     Dense,
     Dropout,
-    Residual,
     Sequential,
     SequentialLayer,
     Spiking,
@@ -27,7 +25,7 @@ from snncore.spec.sequential import (
 if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
 
-CONVERTED = (Dense, Conv2d, AveragePool, Dropout, Residual, Spiking)
+CONVERTED = "dense", "conv2d", "average_pool", "dropout", "residual", "spiking"
 
 
 def diet(spec: JobSpec) -> Broken:
@@ -90,16 +88,11 @@ def _layer(spec: JobSpec, place: Location, layer: SequentialLayer) -> Broken:
                 for field, why in (("leak", "begins with 1"), ("v_threshold", "comes from the conversion")):
                     if getattr(neuron, field) != LayerLIF.model_fields[field].default:
                         yield (*where, field), f"has no effect with the training 'diet', where it {why}; leave it out"
-        case _ if not isinstance(layer, CONVERTED):
+        case _ if layer.kind not in CONVERTED:
             yield (
                 (*place, "kind"),
-                f"the training 'diet' converts no {layer.kind!r}; take {', '.join(_kind(part) for part in CONVERTED)}",
+                f"the training 'diet' converts no {layer.kind!r}; take {', '.join(map(repr, CONVERTED))}",
             )
-
-
-def _kind(part: type[SequentialLayer]) -> str:
-    (kind,) = part.model_fields["kind"].annotation.__args__
-    return repr(kind)
 
 
 def _conversion(spec: JobSpec, form: Diet) -> Broken:
