@@ -36,7 +36,7 @@ class Network(nn.Module):
         super().__init__()
         self.engine = choose_engine(job.bptt.engine, device)
         self.backward = backward_strategy(job.bptt.backward)
-        architecture, readout = job.architecture, job.architecture.readout
+        architecture, readout = job.layered, job.layered.readout
         self.group_size = readout.group_size if isinstance(readout, spec.SpikeCountReadout) else 1
         self.n_output_neurons = job.n_outputs * self.group_size
         dtype = torch.float32 if job.bptt.precision == "float32" else torch.float64

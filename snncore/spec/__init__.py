@@ -1,6 +1,7 @@
 """The language of job specs: pydantic models, their cross-field rules, and what a job will cost. Imports no torch."""
 
-from snncore.spec.architecture import Architecture, Embedded, EmbeddedNetwork, FeedForward, Recurrent
+from snncore.spec.architecture import Architecture, Embedded, EmbeddedNetwork, FeedForward, Layered, Recurrent
+from snncore.spec.competitive import Competitive, ConductanceLIF, FastCircuit, InhibitoryCells, OriginalCircuit, Retry
 from snncore.spec.dataset import (
     MNIST,
     Dataset,
@@ -15,7 +16,17 @@ from snncore.spec.dataset import (
     n_features,
     split_sizes,
 )
-from snncore.spec.diet import AnnTraining, Conversion, Diet, ann_twin, spiking_part
+from snncore.spec.descent import (
+    Adam,
+    ConstantRate,
+    CosineDecay,
+    EarlyStopping,
+    GradientDescent,
+    PlateauDecay,
+    StepDecay,
+    WholeTraining,
+)
+from snncore.spec.diet import AnnTraining, Conversion, Diet
 from snncore.spec.embedding import embeddable, needed_jobs
 from snncore.spec.encoding import (
     Delta,
@@ -32,7 +43,6 @@ from snncore.spec.estimate import Estimate, estimate, layer_shapes, useful_threa
 from snncore.spec.image_cut import ImageCut
 from snncore.spec.images import Flowers102, ImageFiles, ImageFolder
 from snncore.spec.job import JobSpec, deep_merge, nested, parse_job_spec
-from snncore.spec.learning import Training
 from snncore.spec.matrices import WeightMatrix, most_synapses, rewired_matrices, weight_matrices
 from snncore.spec.neuron import (
     ALIF,
@@ -71,6 +81,18 @@ from snncore.spec.sequential import (
     named_layers,
 )
 from snncore.spec.shapes import PlacedLayer, Shape, connections, input_shape, n_inputs, placed_layers, shape_after
+from snncore.spec.stdp import (
+    GROUPS,
+    STDP,
+    Exponential,
+    Labelling,
+    Pair,
+    Plasticity,
+    Power,
+    Rectangular,
+    Symmetric,
+    Triplet,
+)
 from snncore.spec.synapses import (
     Connection,
     ConstantDelay,
@@ -87,20 +109,14 @@ from snncore.spec.synapses import (
 from snncore.spec.task import Borders, Classification, KWinners, Recall, Softmax, Task, has_class_probabilities
 from snncore.spec.training import (
     BPTT,
-    Adam,
     Backward,
     CheckpointedBackward,
-    ConstantRate,
-    CosineDecay,
-    EarlyStopping,
     FullBackward,
-    GradientDescent,
-    PlateauDecay,
     RateRegulariser,
-    StepDecay,
+    Training,
     TruncatedBackward,
-    WholeTraining,
 )
+from snncore.spec.twin import ann_twin, spiking_part
 from snncore.spec.uploaded import (
     DATASET_NAME,
     ArrayContents,
@@ -115,12 +131,14 @@ __all__ = [
     "ALIF",
     "BPTT",
     "DATASET_NAME",
+    "GROUPS",
     "LIF",
     "LSTM",
     "MNIST",
     "NMNIST",
     "SHD",
     "SMALLEST_THRESHOLD",
+    "STDP",
     "AccumulatorReadout",
     "Activation",
     "Adam",
@@ -132,6 +150,8 @@ __all__ = [
     "Borders",
     "CheckpointedBackward",
     "Classification",
+    "Competitive",
+    "ConductanceLIF",
     "Connection",
     "ConstantDelay",
     "ConstantRate",
@@ -159,8 +179,10 @@ __all__ = [
     "EventRecordings",
     "Events",
     "EveryStepReadout",
+    "Exponential",
     "ExponentialVectors",
     "FashionMNIST",
+    "FastCircuit",
     "FeedForward",
     "FixedNormalWeights",
     "Flowers102",
@@ -172,22 +194,29 @@ __all__ = [
     "ImageCut",
     "ImageFiles",
     "ImageFolder",
+    "InhibitoryCells",
     "JobSpec",
     "KWinners",
     "LIFUnit",
+    "Labelling",
     "Latency",
     "LayerLIF",
+    "Layered",
     "LeakyReadout",
     "Location",
     "Mixed",
     "NamedLayers",
     "Neuron",
     "NormalWeights",
+    "OriginalCircuit",
+    "Pair",
     "PeepholeLSTM",
     "PlacedLayer",
+    "Plasticity",
     "PlateauDecay",
     "Poisson",
     "Population",
+    "Power",
     "Problem",
     "RandomSigns",
     "Range",
@@ -198,9 +227,11 @@ __all__ = [
     "RecordNothing",
     "RecordSpikes",
     "Recording",
+    "Rectangular",
     "Recurrence",
     "Recurrent",
     "Residual",
+    "Retry",
     "Sequential",
     "SequentialLayer",
     "Shape",
@@ -213,9 +244,11 @@ __all__ = [
     "StepDecay",
     "StoreRecall",
     "Surrogate",
+    "Symmetric",
     "Task",
     "ThresholdCrossing",
     "Training",
+    "Triplet",
     "TruncatedBackward",
     "UniformDelay",
     "UniformWeights",

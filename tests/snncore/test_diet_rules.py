@@ -38,7 +38,7 @@ ANN = {"epochs": 2, "batch_size": 256}
 CASES: dict[str, tuple[dict[str, Any], str]] = {
     "architecture.kind": (
         changed(architecture={"kind": "feedforward", "layers": [5], "readout": {"kind": "leaky"}}),
-        "needs the architecture 'sequential'",
+        "trains the architecture 'sequential'",
     ),
     "encoding.kind": (changed(encoding={"kind": "poisson", "duration_ms": 4.0}), "take 'direct'"),
     "encoding.frames": (changed(encoding={"frames": 4}), "must be 1"),

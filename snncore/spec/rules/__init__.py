@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from snncore.spec.diet import Diet, spiking_part
+from snncore.spec.diet import Diet
 from snncore.spec.errors import Problem
-from snncore.spec.rules import data, diet, network, neurons, shapes, tasks, time, training
+from snncore.spec.rules import competitive, data, diet, families, network, neurons, shapes, tasks, time, training
+from snncore.spec.rules.broken import Broken
+from snncore.spec.sequential import Sequential
+from snncore.spec.stdp import STDP
+from snncore.spec.training import BPTT
+from snncore.spec.twin import spiking_part
 
 if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
 
-RULES = (
-    time.time_axis,
-    time.scan,
-    time.changes,
-    time.events,
-    data.dataset,
+SHARED = (time.time_axis, time.scan, time.changes, time.events, data.dataset)
+OF_LAYERED = (
     tasks.task,
     neurons.neurons,
     neurons.smoothing,
@@ -28,12 +30,25 @@ RULES = (
     training.rewiring,
     training.engine,
 )
+OF_COMPETITIVE = (competitive.data, competitive.circuit, competitive.learning)
 
 
 def broken_rules(spec: JobSpec) -> list[Problem]:
     """Everything about `spec` that cannot work, at once."""
-    if isinstance(spec.training, Diet):
-        broken = [*diet.diet(spec), *(problem for rule in RULES for problem in rule(spiking_part(spec)))]
-    else:
-        broken = [problem for rule in RULES for problem in rule(spec)]
-    return [Problem(loc, msg, "inconsistent") for loc, msg in broken]
+    problems = [problem for rule in _rules_for(spec) for problem in rule(spec)]
+    if isinstance(spec.training, Diet) and isinstance(spec.architecture, Sequential):
+        part = spiking_part(spec)
+        problems += [problem for rule in OF_LAYERED for problem in rule(part)]
+    return [Problem(loc, msg, "inconsistent") for loc, msg in problems]
+
+
+def _rules_for(spec: JobSpec) -> tuple[Callable[[JobSpec], Broken], ...]:
+    if any(True for _ in families.family(spec)):
+        return families.family, *SHARED
+    match spec.training:
+        case BPTT():
+            return SHARED + OF_LAYERED
+        case Diet():
+            return *SHARED, diet.diet
+        case STDP():
+            return SHARED + OF_COMPETITIVE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from snncore.spec.dataset import split_sizes
-from snncore.spec.diet import Diet, ann_twin
+from snncore.spec.diet import Diet
 from snncore.spec.encoding import Direct
 from snncore.spec.errors import Location
 from snncore.spec.neuron import LayerLIF
@@ -21,6 +21,7 @@ from snncore.spec.sequential import (
     Spiking,
     placed_parts,
 )
+from snncore.spec.twin import ann_twin
 
 if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
@@ -32,9 +33,7 @@ def diet(spec: JobSpec) -> Broken:
     """Rules of the training 'diet'."""
     form, architecture = spec.training, spec.architecture
     assert isinstance(form, Diet)
-    if not isinstance(architecture, Sequential):
-        yield ("architecture", "kind"), "the training 'diet' needs the architecture 'sequential'"
-        return
+    assert isinstance(architecture, Sequential)
     yield from _input_and_output(spec)
     parts = list(placed_parts(architecture))
     if not any(isinstance(layer, Spiking) for _, layer in parts):
@@ -54,7 +53,7 @@ def _input_and_output(spec: JobSpec) -> Broken:
         yield ("encoding", "kind"), "the training 'diet' shows numbers to a network without spikes; take 'direct'"
     if spec.encoding.frames != 1:
         yield ("encoding", "frames"), "must be 1 with the training 'diet', whose first network has one time step"
-    place, readout = ("architecture", "readout"), spec.architecture.readout
+    place, readout = ("architecture", "readout"), spec.layered.readout
     if not isinstance(readout, AccumulatorReadout):
         yield (*place, "kind"), "the training 'diet' sums up what the outputs are sent; take 'accumulator'"
         return

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def _named_neurons(spec: JobSpec) -> list[tuple[Location, Neuron]]:
     """The neurons that the spec names, with their places."""
-    neurons: list[tuple[Location, Neuron]] = [] if spec.neuron is None else [(("neuron",), spec.neuron)]
+    neurons: list[tuple[Location, Neuron]] = [] if spec.neuron is None else [(("neuron",), spec.population)]
     if isinstance(spec.architecture, Sequential):
         for place, layer in placed_parts(spec.architecture):
             if isinstance(layer, Spiking) and layer.neuron is not None:

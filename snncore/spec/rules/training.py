@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from snncore.spec.dataset import (
     split_sizes,
 )
+from snncore.spec.descent import CosineDecay, PlateauDecay
 from snncore.spec.errors import Location
 from snncore.spec.matrices import most_synapses, rewired_matrices, weight_matrices
 from snncore.spec.rules.broken import Broken
 from snncore.spec.sequential import Sequential, Spiking, placed_parts
 from snncore.spec.task import has_class_probabilities
-from snncore.spec.training import CheckpointedBackward, CosineDecay, PlateauDecay
+from snncore.spec.training import CheckpointedBackward
 
 if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
