@@ -44,7 +44,6 @@ from snncore.spec.neuron import (
     Population,
     Range,
     Smoothing,
-    Surrogate,
     form_of,
     split_layer,
 )
@@ -82,6 +81,7 @@ from snncore.spec.stdp import (
     Symmetric,
     Triplet,
 )
+from snncore.spec.surrogate import Surrogate
 from snncore.spec.synapses import (
     Connection,
     ConstantDelay,

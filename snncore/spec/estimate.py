@@ -7,25 +7,22 @@ from typing import TYPE_CHECKING
 
 from snncore.spec.architecture import Recurrent
 from snncore.spec.competitive import Competitive
-from snncore.spec.dataset import held_in_memory, image_shape, n_features, split_sizes
+from snncore.spec.dataset import held_in_memory, n_features, split_sizes
 from snncore.spec.encoding import Poisson
-from snncore.spec.neuron import ALIF, LayerLIF, LIFUnit, Neuron, split_layer
+from snncore.spec.layer_shapes import (
+    NUMBERS_A_DENSE_UNIT,
+    LayerShape,
+    further_weights,
+    sequential_shape,
+    trained_weights,
+)
+from snncore.spec.neuron import ALIF, LayerLIF, LIFUnit, split_layer
 from snncore.spec.readout import LeakyReadout, SpikeCountReadout
 from snncore.spec.sequential import (
-    LSTM,
-    AveragePool,
-    Conv2d,
-    Dense,
-    Dropout,
-    PeepholeLSTM,
-    ReLU,
-    Residual,
     Sequential,
-    Spiking,
 )
-from snncore.spec.shapes import PlacedLayer, connections, n_inputs, placed_layers
+from snncore.spec.shapes import n_inputs, placed_layers
 from snncore.spec.stdp import GROUPS, STDP
-from snncore.spec.synapses import Delay
 from snncore.spec.training import CheckpointedBackward, TruncatedBackward
 
 if TYPE_CHECKING:
@@ -47,18 +44,6 @@ FUSED_MARK_STEPS = 32  # adaptation and refractory counters are kept at every so
 FUSED_PADDING = 16
 FUSED_DENSE_COPIES = 1  # spikes as numbers, and then their gradient, where what is read is more than one sum over time
 
-# What is held for a unit, sample and time step, as measured: tests/snncore/test_hybrid_memory.py.
-NUMBERS_A_DENSE_UNIT = 1.75  # the value and its gradient, some of which are gone when others come
-NUMBERS_A_SPIKING_UNIT = 2
-NUMBERS_AN_LSTM_UNIT = 15  # four gates and their gradients, state, output and theirs
-NUMBERS_A_DROPPED = 2
-NUMBERS_A_PEEPHOLE_LSTM = 28
-PARAMETERS_OF_A_PEEPHOLE_LSTM = 15
-NUMBERS_OF_A_CONVOLUTION = 2
-NUMBERS_OF_A_POOLED = 2
-NUMBERS_OF_A_RECTIFIED = 2
-NUMBERS_OF_A_SUM = 2
-
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -71,85 +56,6 @@ class Estimate:
     steps: int
     peak_memory_bytes: int
     flops: int
-
-
-@dataclass(frozen=True, slots=True)
-class LayerShape:
-    """A spiking or leaky layer: its neurons, the synapses a time step goes through (multiply-accumulates), and the
-    trainable parameters."""
-
-    n_neurons: int
-    synapses: int
-    parameters: int
-    neuron: Neuron | None
-    """None: a leaky layer, which does not spike."""
-    weights_of_further_delays: int = 0
-    """Where synapses have delays of their own, there is a matrix for each delay: the places of all but the first."""
-    numbers_a_step: int = 0
-    """What passes between layers that do not hand on spikes, for each sample and time step, and its gradient."""
-    shared_weights: int | None = None
-    """Of a convolution, whose synapses share them."""
-    steady: bool = False
-    """Whether what it takes is the same at all time steps, so that its synapses are gone through once."""
-
-    @property
-    def weights(self) -> int:
-        """What is held of them."""
-        return self.synapses if self.shared_weights is None else self.shared_weights
-
-
-def _further(delay: Delay, synapses: int) -> int:
-    """What `synapses` with such delays have for `weights_of_further_delays`."""
-    return (delay.longest - delay.shortest) * synapses
-
-
-def _trained_weights(neuron: Neuron, n_neurons: int, spec: JobSpec) -> int:
-    """Parameters of the neurons themselves."""
-    if not isinstance(neuron, LIFUnit | LayerLIF):
-        return 0
-    owners = 1
-    if isinstance(neuron, LIFUnit):
-        shape = image_shape(spec.dataset)
-        owners = {"unit": n_neurons, "channel": shape[2] if shape else 0, "layer": 1}[neuron.sharing]
-    return owners * {"both": 2, "none": 0}.get(neuron.trained, 1)
-
-
-def _sequential_shape(spec: JobSpec, part: PlacedLayer) -> LayerShape:
-    """A layer of an architecture 'sequential'."""
-    layer, before, n = part.layer, part.before.n, part.after.n
-    match layer:
-        case Dense():
-            parameters, numbers = before * n + (n if layer.bias else 0), round(NUMBERS_A_DENSE_UNIT * n)
-            return LayerShape(n, before * n, parameters, None, numbers_a_step=numbers, steady=part.steady)
-        case Conv2d():
-            assert part.before.image is not None
-            weights = layer.kernel**2 * part.before.image[2] * layer.channels
-            parameters, numbers = weights + (layer.channels if layer.bias else 0), NUMBERS_OF_A_CONVOLUTION * n
-            synapses = connections(layer, part.before.image)
-            return LayerShape(n, synapses, parameters, None, 0, numbers, weights, part.steady)
-        case LSTM():
-            weights = 4 * n * (before + n)
-            numbers = NUMBERS_AN_LSTM_UNIT * n
-            return LayerShape(n, weights, weights + 4 * n, None, numbers_a_step=numbers)
-        case PeepholeLSTM():
-            parameters, numbers = PARAMETERS_OF_A_PEEPHOLE_LSTM * n, NUMBERS_A_PEEPHOLE_LSTM * n
-            return LayerShape(n, parameters, parameters, None, numbers_a_step=numbers)
-        case Dropout():
-            return LayerShape(n, 0, 0, None, numbers_a_step=NUMBERS_A_DROPPED * n)
-        case AveragePool():
-            return LayerShape(n, 0, 0, None, numbers_a_step=NUMBERS_OF_A_POOLED * n)
-        case ReLU():
-            return LayerShape(n, 0, 0, None, numbers_a_step=NUMBERS_OF_A_RECTIFIED * n)
-        case Residual():
-            return LayerShape(n, 0, 0, None, numbers_a_step=NUMBERS_OF_A_SUM * n)
-        case Spiking():
-            neuron, form = layer.neuron or spec.population, layer.recurrence
-            parameters, further, synapses = _trained_weights(neuron, n, spec), 0, 0
-            if form is not None:
-                synapses = n * n
-                parameters += n * n - (0 if form.autapses else n)
-                further = _further(form.delay, synapses)
-            return LayerShape(n, synapses, parameters, neuron, further, NUMBERS_A_SPIKING_UNIT * n)
 
 
 def _competitive_shape(spec: JobSpec, architecture: Competitive) -> LayerShape:
@@ -172,32 +78,34 @@ def layer_shapes(spec: JobSpec) -> list[LayerShape]:
         inside = isinstance(readout, SpikeCountReadout) and readout.recurrent
         n = architecture.n_hidden + (n_out if inside and embedded is None else 0)
         recurrent = n * n - (0 if architecture.recurrence.autapses else n)
-        further = _further(architecture.input.delay, width * n) + _further(architecture.recurrence.delay, n * n)
-        trained = width * n + recurrent + _trained_weights(spec.population, n, spec)
+        further = further_weights(architecture.input.delay, width * n) + further_weights(
+            architecture.recurrence.delay, n * n
+        )
+        trained = width * n + recurrent + trained_weights(spec.population, n, spec)
         shapes.append(LayerShape(n, width * n + n * n, trained, spec.population, further))
         width = n
         if embedded is not None:
             inner = embedded.network
             before, n = inner.n_inputs, inner.n_hidden + n_out
-            further = _further(embedded.connection.delay, width * before)
+            further = further_weights(embedded.connection.delay, width * before)
             shapes.append(LayerShape(before, width * before, width * before, inner.neuron, further))
-            further = _further(inner.input.delay, before * n) + _further(inner.recurrence.delay, n * n)
+            further = further_weights(inner.input.delay, before * n) + further_weights(inner.recurrence.delay, n * n)
             shapes.append(LayerShape(n, before * n + n * n, 0, inner.neuron, further))
         if inside:
             return shapes
     elif isinstance(architecture, Sequential):
-        shapes += [_sequential_shape(spec, part) for part in placed_layers(spec)]
+        shapes += [sequential_shape(spec, part) for part in placed_layers(spec)]
         width = shapes[-1].n_neurons
         if isinstance(readout, SpikeCountReadout):
             return shapes
     else:
         for n in architecture.layers:
-            further = _further(architecture.connection.delay, width * n)
-            trained = width * n + _trained_weights(spec.population, n, spec)
+            further = further_weights(architecture.connection.delay, width * n)
+            trained = width * n + trained_weights(spec.population, n, spec)
             shapes.append(LayerShape(n, width * n, trained, spec.population, further))
             width = n
     if isinstance(readout, SpikeCountReadout):
-        trained = width * n_out + _trained_weights(spec.population, n_out, spec)
+        trained = width * n_out + trained_weights(spec.population, n_out, spec)
         shapes.append(LayerShape(n_out, width * n_out, trained, spec.population))
     else:
         bias = n_out if readout.bias else 0
