@@ -55,7 +55,6 @@ from snncore.spec.neuron import (
     Population,
     Range,
     Smoothing,
-    Surrogate,
     form_of,
     split_layer,
 )
@@ -93,6 +92,7 @@ from snncore.spec.stdp import (
     Symmetric,
     Triplet,
 )
+from snncore.spec.surrogate import Surrogate
 from snncore.spec.synapses import (
     Connection,
     ConstantDelay,
