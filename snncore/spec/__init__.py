@@ -26,7 +26,7 @@ from snncore.spec.descent import (
     StepDecay,
     WholeTraining,
 )
-from snncore.spec.diet import AnnTraining, Conversion, Diet
+from snncore.spec.diet import AnnTraining, Comparison, Conversion, Diet
 from snncore.spec.embedding import embeddable, needed_jobs
 from snncore.spec.encoding import (
     Delta,
@@ -150,6 +150,7 @@ __all__ = [
     "Borders",
     "CheckpointedBackward",
     "Classification",
+    "Comparison",
     "Competitive",
     "ConductanceLIF",
     "Connection",

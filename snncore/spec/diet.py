@@ -14,6 +14,16 @@ class AnnTraining(GradientDescent):
     """The first phase: the twin of the network, with a ReLU in the place of each spiking layer and one time step."""
 
 
+class Comparison(Part):
+    """The converted network as it is not trained on."""
+
+    steps: int = Field(ge=1, le=100_000)
+    scaling_factor: float = Field(default=1.0, gt=0, le=10, description="With many steps it need not be small.")
+    n_samples: int | None = Field(
+        default=None, ge=1, le=10_000_000, description="The first so many of the test split; null: all."
+    )
+
+
 class Conversion(Part):
     """The second phase: thresholds for the weights of the twin, layer by layer in their order."""
 
@@ -29,17 +39,10 @@ class Conversion(Part):
     )
     n_samples: int = Field(default=512, ge=1, le=1_000_000, description="Training samples that are presented for it.")
     steps: int = Field(default=100, ge=1, le=100_000, description="For so many steps.")
-    compared_steps: int | None = Field(
-        default=100,
-        ge=1,
-        le=100_000,
-        description="The converted network is tested at the steps of the encoding, and at so many; absent: not.",
-    )
-    compared_scaling_factor: float = Field(
-        default=1.0, gt=0, le=10, description="The scaling factor at compared_steps: with many it need not be small."
-    )
-    n_compared: int | None = Field(
-        default=None, ge=1, le=10_000_000, description="The first so many test samples, at compared_steps; absent: all."
+    compared: list[Comparison] = Field(
+        default=[Comparison(steps=100)],
+        max_length=16,
+        description="How the converted network is tested besides at the steps of the encoding and the scaling factor.",
     )
 
 

@@ -43,16 +43,15 @@ class Converter:
         if thresholds is None:
             return None
         scale_thresholds(network, conversion.scaling_factor)
-        ways: list[tuple[int, float, int | None]] = [(self.job.encoding.n_steps, conversion.scaling_factor, None)]
-        if conversion.compared_steps is not None:
-            ways.append((conversion.compared_steps, conversion.compared_scaling_factor, conversion.n_compared))
+        own = spec.Comparison(steps=self.job.encoding.n_steps, scaling_factor=conversion.scaling_factor)
         found = []
-        for n_steps, factor, n_samples in ways:
-            judged = self._judged(network, n_steps, factor, n_samples)
+        for form in (own, *conversion.compared):
+            judged = self._judged(network, form)
             if judged is None:
                 return None
             found.append(judged)
-            yield from self._told(judged)
+            series = "converted" if form is own else f"converted_{form.steps}_steps_{form.scaling_factor:g}"
+            yield from self._told(judged, series)
         return found
 
     def _presented(self) -> Iterator[Input]:
@@ -66,37 +65,36 @@ class Converter:
             part = chosen[start : start + size]
             yield prepare(job, part, "convert", batch, dtype=self.setting.dtype, device=self.setting.device).inputs
 
-    def _judged(self, network: SequentialNetwork, n_steps: int, factor: float, n_samples: int | None) -> Json | None:
+    def _judged(self, network: SequentialNetwork, form: spec.Comparison) -> Json | None:
         """The test split, or its first samples, presented for so many steps, with that scaling factor."""
-        job = spec.spiking_part(self.job, n_steps)
+        job = spec.spiking_part(self.job, form.steps)
         longer = make_network(job, self.setting.device)
         assert isinstance(longer, SequentialNetwork)
         longer.load_state_dict(network.state_dict())
-        scale_thresholds(longer, factor / self.conversion.scaling_factor)
+        scale_thresholds(longer, form.scaling_factor / self.conversion.scaling_factor)
         test = self.setting.data.test
-        samples = test if n_samples is None else test[:n_samples]
+        samples = test if form.n_samples is None else test[: form.n_samples]
         stopping = self.setting.interruptions.stopping
         evaluation = evaluate(job, longer, self.setting.task, samples, "test", interrupted=stopping)
         if evaluation is None:
             return None
         tally = evaluation.tally
         return {
-            "steps": n_steps,
-            "scaling_factor": factor,
+            "steps": form.steps,
+            "scaling_factor": form.scaling_factor,
             "n_samples": tally.n_samples,
             "accuracy": tally.accuracy,
             "loss": tally.loss,
             "spikes_per_neuron": spikes_per_neuron(tally),
         }
 
-    def _told(self, judged: Json) -> Iterator[Event]:
-        n_steps = judged["steps"]
-        series = "converted" if n_steps == self.job.encoding.n_steps else f"converted_{n_steps}_steps"
+    def _told(self, judged: Json, series: str) -> Iterator[Event]:
         yield Metric(f"{series}.loss", "test", self.step, self.epoch, judged["loss"], "", "min")
         yield Metric(f"{series}.accuracy", "test", self.step, self.epoch, judged["accuracy"], "", "max")
         yield Log(
             "info",
-            f"converted only, {n_steps} steps: accuracy {judged['accuracy']:.4f} on {judged['n_samples']} test samples",
+            f"converted only, {judged['steps']} steps, scaling factor {judged['scaling_factor']:g}: accuracy "
+            f"{judged['accuracy']:.4f} on {judged['n_samples']} test samples",
         )
 
 

@@ -36,7 +36,7 @@ def diet_parts(layers: list[dict[str, Any]] | None = None, **training: Any) -> d
         "batch_size": 256,
         "optimiser": {"kind": "adam", "learning_rate": 0.01, "amsgrad": True},
         "ann": {"epochs": 2, "batch_size": 256, "optimiser": {"kind": "adam", "learning_rate": 0.01}},
-        "conversion": {"n_samples": 40, "steps": 8, "compared_steps": 9, "scaling_factor": 0.5},
+        "conversion": {"n_samples": 40, "steps": 8, "compared": [{"steps": 9}], "scaling_factor": 0.5},
     }
     return {
         "encoding": {"kind": "direct", "duration_ms": 4.0},

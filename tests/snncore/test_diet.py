@@ -74,7 +74,7 @@ def test_each_phase_has_series_of_its_own(uninterrupted: list[Event]) -> None:
             assert sorted(series(uninterrupted, name, split)) == [3, 4]
         assert sorted(series(uninterrupted, f"ann.{name}", "test")) == [2]
         assert sorted(series(uninterrupted, f"converted.{name}", "test")) == [2]
-        assert sorted(series(uninterrupted, f"converted_9_steps.{name}", "test")) == [2]
+        assert sorted(series(uninterrupted, f"converted_9_steps_1.{name}", "test")) == [2]
         assert sorted(series(uninterrupted, name, "test")) == [4]
     for layer in LAYERS:
         for kind in ("leak", "v_threshold"):
@@ -105,7 +105,7 @@ def test_the_result_has_the_three_networks_side_by_side(uninterrupted: list[Even
     assert (at_encoding["steps"], at_encoding["scaling_factor"], at_encoding["n_samples"]) == (4, 0.5, 359)
     assert (compared["steps"], compared["scaling_factor"], compared["n_samples"]) == (9, 1.0, 359)
     assert at_encoding["accuracy"] == series(uninterrupted, "converted.accuracy", "test")[2]
-    assert compared["loss"] == series(uninterrupted, "converted_9_steps.loss", "test")[2]
+    assert compared["loss"] == series(uninterrupted, "converted_9_steps_1.loss", "test")[2]
     for judged in (at_encoding, compared):
         assert all(0 < judged["spikes_per_neuron"][layer] < judged["steps"] for layer in LAYERS)
     for layer in LAYERS:
@@ -230,4 +230,7 @@ def test_early_stopping_ends_each_training_by_itself() -> None:
 def test_the_log_says_what_conversion_alone_came_to() -> None:
     events = list(train(diet_spec()))
     said = [event.message for event in events if isinstance(event, Log) and event.level == "info"]
-    assert [line.split(":")[0] for line in said] == ["converted only, 4 steps", "converted only, 9 steps"]
+    assert [line.split(":")[0] for line in said] == [
+        "converted only, 4 steps, scaling factor 0.5",
+        "converted only, 9 steps, scaling factor 1",
+    ]

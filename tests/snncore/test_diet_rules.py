@@ -76,12 +76,12 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         diet_parts(conversion={"n_samples": 5_000}),
         "must not exceed the 1258 training samples",
     ),
-    "training.conversion.compared_steps": (
-        diet_parts(conversion={"n_samples": 9, "compared_steps": 4}),
-        "those of the encoding",
+    "training.conversion.compared.1": (
+        diet_parts(conversion={"n_samples": 9, "scaling_factor": 1, "compared": [{"steps": 5}, {"steps": 4}]}),
+        "is tested already",
     ),
-    "training.conversion.n_compared": (
-        diet_parts(conversion={"n_samples": 9, "n_compared": 360}),
+    "training.conversion.compared.0.n_samples": (
+        diet_parts(conversion={"n_samples": 9, "compared": [{"steps": 5, "n_samples": 360}]}),
         "must not exceed the 359 test samples",
     ),
     "training.ann.batch_size": (diet_parts(ann={**ANN, "batch_size": 2_000}), "must not exceed the 1258"),
@@ -101,11 +101,6 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
 def test_what_cannot_be_trained_so_is_named_with_what_to_do(field: str) -> None:
     document, said = CASES[field]
     assert said in problems(document)[field]
-
-
-def test_a_comparison_without_steps_has_no_samples() -> None:
-    form = {"n_samples": 9, "compared_steps": None, "n_compared": 5}
-    assert "without compared_steps" in problems(diet_parts(conversion=form))["training.conversion.n_compared"]
 
 
 def test_both_trainings_need_a_validation_split_where_they_choose_by_one() -> None:

@@ -98,9 +98,11 @@ def _conversion(spec: JobSpec, form: Diet) -> Broken:
     place, conversion, sizes = ("training", "conversion"), form.conversion, split_sizes(spec.dataset)
     if conversion.n_samples > sizes["train"]:
         yield (*place, "n_samples"), f"must not exceed the {sizes['train']} training samples"
-    if conversion.compared_steps == spec.encoding.n_steps:
-        yield (*place, "compared_steps"), "are those of the encoding, where it is tested anyway; take others, or null"
-    if conversion.n_compared is not None and conversion.compared_steps is None:
-        yield (*place, "n_compared"), "has no effect without compared_steps; leave it out"
-    elif conversion.n_compared is not None and conversion.n_compared > sizes["test"]:
-        yield (*place, "n_compared"), f"must not exceed the {sizes['test']} test samples"
+    seen = {(spec.encoding.n_steps, conversion.scaling_factor)}
+    for i, compared in enumerate(conversion.compared):
+        way = compared.steps, compared.scaling_factor
+        if way in seen:
+            yield (*place, "compared", i), "is tested already: take other steps or another scaling factor"
+        seen.add(way)
+        if compared.n_samples is not None and compared.n_samples > sizes["test"]:
+            yield (*place, "compared", i, "n_samples"), f"must not exceed the {sizes['test']} test samples"
