@@ -1,6 +1,7 @@
 """The language of job specs: pydantic models, their cross-field rules, and what a job will cost. Imports no torch."""
 
 from snncore.spec.architecture import Architecture, Embedded, EmbeddedNetwork, FeedForward, Recurrent
+from snncore.spec.cifar import CIFAR, CIFAR10, CIFAR100
 from snncore.spec.dataset import (
     MNIST,
     Dataset,
@@ -45,6 +46,7 @@ from snncore.spec.neuron import (
     form_of,
     split_layer,
 )
+from snncore.spec.preparation import Augmentation, PreparedImages, Standardisation
 from snncore.spec.readout import AccumulatorReadout, EveryStepReadout, LeakyReadout, Readout, SpikeCountReadout
 from snncore.spec.recording import Recording, RecordNothing, RecordSpikes
 from snncore.spec.recordings import NMNIST, SHD, DVSGesture, EventRecordings
@@ -101,6 +103,9 @@ from snncore.spec.uploaded import (
 __all__ = [
     "ALIF",
     "BPTT",
+    "CIFAR",
+    "CIFAR10",
+    "CIFAR100",
     "DATASET_NAME",
     "LIF",
     "LSTM",
@@ -111,6 +116,7 @@ __all__ = [
     "Adam",
     "Architecture",
     "ArrayContents",
+    "Augmentation",
     "Backward",
     "Borders",
     "CheckpointedBackward",
@@ -162,6 +168,7 @@ __all__ = [
     "PlateauDecay",
     "Poisson",
     "Population",
+    "PreparedImages",
     "Problem",
     "RandomSigns",
     "Range",
@@ -181,6 +188,7 @@ __all__ = [
     "SpecError",
     "SpikeCountReadout",
     "Spiking",
+    "Standardisation",
     "StepDecay",
     "StoreRecall",
     "Surrogate",

@@ -16,6 +16,7 @@ RULES = (
     time.changes,
     time.events,
     data.dataset,
+    data.preparation,
     tasks.task,
     neurons.neurons,
     neurons.smoothing,
