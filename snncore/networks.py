@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from snncore import spec
 from snncore.engines import Input, choose_engine
 from snncore.errors import NetworkUnavailable
-from snncore.layers import Draws, Presentation, SpikingLayer, backward_strategy, spiking_layer
+from snncore.layers import Draws, Presentation, SpikingLayer, backward_strategy, shared_parameters, spiking_layer
 from snncore.outputs import LeakyOutput, ProjectedOutput, make_output
 from snncore.readouts import group_counts, readout_kernel, windows
 from snncore.rewiring import Rewiring
@@ -157,6 +157,11 @@ class Network(nn.Module):
         """Put parameters that an update has moved out of their range back to its border."""
         for _, layer in self.spiking_layers():
             layer.constrain()
+
+    def neuron_parameters(self) -> dict[str, float]:
+        """Trainable numbers that the neurons of a layer share, as they are now: `leak.hidden_1`, `v_threshold.hidden_1`
+        and so on. They are reported as metrics after every epoch."""
+        return shared_parameters(self.spiking_layers())
 
     def fan_out(self) -> dict[str, float]:
         """Synapses that a spike of each layer, and of the input, goes through, on average over its neurons."""

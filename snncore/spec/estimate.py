@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from snncore.spec.architecture import Recurrent
 from snncore.spec.dataset import held_in_memory, image_shape, n_features, split_sizes
-from snncore.spec.encoding import inputs_a_feature
-from snncore.spec.neuron import ALIF, LIFUnit, Neuron, split_layer
+from snncore.spec.neuron import ALIF, LayerLIF, LIFUnit, Neuron, split_layer
 from snncore.spec.readout import LeakyReadout, SpikeCountReadout
-from snncore.spec.sequential import LSTM, Dense, Dropout, PeepholeLSTM, Sequential, Spiking, named_widths
+from snncore.spec.sequential import (
+    LSTM,
+    AveragePool,
+    Conv2d,
+    Dense,
+    Dropout,
+    PeepholeLSTM,
+    ReLU,
+    Residual,
+    Sequential,
+    Spiking,
+)
+from snncore.spec.shapes import PlacedLayer, connections, n_inputs, placed_layers
 from snncore.spec.synapses import Delay
 from snncore.spec.training import CheckpointedBackward, TruncatedBackward
 
@@ -41,6 +51,10 @@ NUMBERS_AN_LSTM_UNIT = 15  # four gates and their gradients, state, output and t
 NUMBERS_A_DROPPED = 2
 NUMBERS_A_PEEPHOLE_LSTM = 28
 PARAMETERS_OF_A_PEEPHOLE_LSTM = 15
+NUMBERS_OF_A_CONVOLUTION = 2
+NUMBERS_OF_A_POOLED = 2
+NUMBERS_OF_A_RECTIFIED = 2
+NUMBERS_OF_A_SUM = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +72,8 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class LayerShape:
-    """A spiking or leaky layer: its neurons, the synapses a time step goes through, and the trainable parameters."""
+    """A spiking or leaky layer: its neurons, the synapses a time step goes through (multiply-accumulates), and the
+    trainable parameters."""
 
     n_neurons: int
     synapses: int
@@ -69,6 +84,15 @@ class LayerShape:
     """Where synapses have delays of their own, there is a matrix for each delay: the places of all but the first."""
     numbers_a_step: int = 0
     """What passes between layers that do not hand on spikes, for each sample and time step, and its gradient."""
+    shared_weights: int | None = None
+    """Of a convolution, whose synapses share them."""
+    steady: bool = False
+    """Whether what it takes is the same at all time steps, so that its synapses are gone through once."""
+
+    @property
+    def weights(self) -> int:
+        """What is held of them."""
+        return self.synapses if self.shared_weights is None else self.shared_weights
 
 
 def _further(delay: Delay, synapses: int) -> int:
@@ -78,37 +102,51 @@ def _further(delay: Delay, synapses: int) -> int:
 
 def _trained_weights(neuron: Neuron, n_neurons: int, spec: JobSpec) -> int:
     """Parameters of the neurons themselves."""
-    if not isinstance(neuron, LIFUnit):
+    if not isinstance(neuron, LIFUnit | LayerLIF):
         return 0
-    shape = image_shape(spec.dataset)
-    owners = {"unit": n_neurons, "channel": shape[2] if shape else 0, "layer": 1}[neuron.sharing]
+    owners = 1
+    if isinstance(neuron, LIFUnit):
+        shape = image_shape(spec.dataset)
+        owners = {"unit": n_neurons, "channel": shape[2] if shape else 0, "layer": 1}[neuron.sharing]
     return owners * {"both": 2, "none": 0}.get(neuron.trained, 1)
 
 
-def _sequential_shapes(spec: JobSpec, width: int) -> Iterator[LayerShape]:
-    """The layers of an architecture 'sequential', but for its linear outputs."""
-    for _, layer, before, n in named_widths(spec, width):
-        match layer:
-            case Dense():
-                parameters = before * n + (n if layer.bias else 0)
-                yield LayerShape(n, before * n, parameters, None, numbers_a_step=round(NUMBERS_A_DENSE_UNIT * n))
-            case LSTM():
-                weights = 4 * n * (before + n)
-                numbers = NUMBERS_AN_LSTM_UNIT * n
-                yield LayerShape(n, weights, weights + 4 * n, None, numbers_a_step=numbers)
-            case PeepholeLSTM():
-                parameters, numbers = PARAMETERS_OF_A_PEEPHOLE_LSTM * n, NUMBERS_A_PEEPHOLE_LSTM * n
-                yield LayerShape(n, parameters, parameters, None, numbers_a_step=numbers)
-            case Dropout():
-                yield LayerShape(n, 0, 0, None, numbers_a_step=NUMBERS_A_DROPPED * n)
-            case Spiking():
-                neuron, form = layer.neuron or spec.population, layer.recurrence
-                parameters, further, synapses = _trained_weights(neuron, n, spec), 0, 0
-                if form is not None:
-                    synapses = n * n
-                    parameters += n * n - (0 if form.autapses else n)
-                    further = _further(form.delay, synapses)
-                yield LayerShape(n, synapses, parameters, neuron, further, NUMBERS_A_SPIKING_UNIT * n)
+def _sequential_shape(spec: JobSpec, part: PlacedLayer) -> LayerShape:
+    """A layer of an architecture 'sequential'."""
+    layer, before, n = part.layer, part.before.n, part.after.n
+    match layer:
+        case Dense():
+            parameters, numbers = before * n + (n if layer.bias else 0), round(NUMBERS_A_DENSE_UNIT * n)
+            return LayerShape(n, before * n, parameters, None, numbers_a_step=numbers, steady=part.steady)
+        case Conv2d():
+            assert part.before.image is not None
+            weights = layer.kernel**2 * part.before.image[2] * layer.channels
+            parameters, numbers = weights + (layer.channels if layer.bias else 0), NUMBERS_OF_A_CONVOLUTION * n
+            synapses = connections(layer, part.before.image)
+            return LayerShape(n, synapses, parameters, None, 0, numbers, weights, part.steady)
+        case LSTM():
+            weights = 4 * n * (before + n)
+            numbers = NUMBERS_AN_LSTM_UNIT * n
+            return LayerShape(n, weights, weights + 4 * n, None, numbers_a_step=numbers)
+        case PeepholeLSTM():
+            parameters, numbers = PARAMETERS_OF_A_PEEPHOLE_LSTM * n, NUMBERS_A_PEEPHOLE_LSTM * n
+            return LayerShape(n, parameters, parameters, None, numbers_a_step=numbers)
+        case Dropout():
+            return LayerShape(n, 0, 0, None, numbers_a_step=NUMBERS_A_DROPPED * n)
+        case AveragePool():
+            return LayerShape(n, 0, 0, None, numbers_a_step=NUMBERS_OF_A_POOLED * n)
+        case ReLU():
+            return LayerShape(n, 0, 0, None, numbers_a_step=NUMBERS_OF_A_RECTIFIED * n)
+        case Residual():
+            return LayerShape(n, 0, 0, None, numbers_a_step=NUMBERS_OF_A_SUM * n)
+        case Spiking():
+            neuron, form = layer.neuron or spec.population, layer.recurrence
+            parameters, further, synapses = _trained_weights(neuron, n, spec), 0, 0
+            if form is not None:
+                synapses = n * n
+                parameters += n * n - (0 if form.autapses else n)
+                further = _further(form.delay, synapses)
+            return LayerShape(n, synapses, parameters, neuron, further, NUMBERS_A_SPIKING_UNIT * n)
 
 
 def layer_shapes(spec: JobSpec) -> list[LayerShape]:
@@ -137,7 +175,7 @@ def layer_shapes(spec: JobSpec) -> list[LayerShape]:
         if inside:
             return shapes
     elif isinstance(architecture, Sequential):
-        shapes += _sequential_shapes(spec, width)
+        shapes += [_sequential_shape(spec, part) for part in placed_layers(spec)]
         width = shapes[-1].n_neurons
         if isinstance(readout, SpikeCountReadout):
             return shapes
@@ -155,11 +193,6 @@ def layer_shapes(spec: JobSpec) -> list[LayerShape]:
         numbers = 0 if isinstance(readout, LeakyReadout) else round(NUMBERS_A_DENSE_UNIT * n_out)
         shapes.append(LayerShape(n_out, width * n_out, width * n_out + bias, None, numbers_a_step=numbers))
     return shapes
-
-
-def n_inputs(spec: JobSpec) -> int:
-    """Input neurons of the network."""
-    return n_features(spec.dataset) // spec.encoding.frames * inputs_a_feature(spec.encoding)
 
 
 REFERENCE_STEP_WORTH_A_THREAD = 10_000_000
@@ -201,11 +234,13 @@ def fused_bytes(spec: JobSpec, shapes: list[LayerShape], bytes_a_float: int) -> 
     if spec.architecture.readout.by_frame:
         total += FUSED_DENSE_COPIES * n_time * batch * shapes[-1 if shapes[-1].neuron else -2].n_neurons * bytes_a_float
     for shape in shapes:
-        total += FUSED_FLOATS_A_WEIGHT * shape.synapses * bytes_a_float
+        total += FUSED_FLOATS_A_WEIGHT * shape.weights * bytes_a_float
         total += n_time * batch * shape.numbers_a_step * bytes_a_float
         if shape.neuron is None:
             continue
-        members = [] if isinstance(shape.neuron, LIFUnit) else list(split_layer(shape.neuron, shape.n_neurons))
+        members = (
+            [] if isinstance(shape.neuron, LIFUnit | LayerLIF) else list(split_layer(shape.neuron, shape.n_neurons))
+        )
         cells = batch * -(-shape.n_neurons // FUSED_PADDING) * FUSED_PADDING
         marks = -(-chunk // FUSED_MARK_STEPS)
         adapting = any(n and isinstance(neuron, ALIF) for n, neuron in members)
@@ -231,7 +266,7 @@ def estimate(spec: JobSpec) -> Estimate:
     def floats(shape: LayerShape) -> int:
         if shape.neuron is None:
             return shape.numbers_a_step or 3 * shape.n_neurons
-        if isinstance(shape.neuron, LIFUnit):
+        if isinstance(shape.neuron, LIFUnit | LayerLIF):
             return FLOATS_A_CELL_STEP * shape.n_neurons
         adapting = sum(n for n, neuron in split_layer(shape.neuron, shape.n_neurons) if isinstance(neuron, ALIF))
         return FLOATS_A_CELL_STEP * shape.n_neurons + (FLOATS_OF_ADAPTATION * shape.n_neurons if adapting else 0)
@@ -249,5 +284,5 @@ def estimate(spec: JobSpec) -> Estimate:
         parameters=parameters,
         steps=spec.n_training_steps,
         peak_memory_bytes=activations + bytes_a_float * (samples + FLOATS_A_PARAMETER * parameters + further),
-        flops=2 * n_time * sum(shape.synapses for shape in shapes) * presented,
+        flops=2 * sum(shape.synapses * (1 if shape.steady else n_time) for shape in shapes) * presented,
     )

@@ -263,7 +263,33 @@ class LIFUnit(Part):
     )
 
 
-Neuron = Annotated[LIF | ALIF | Mixed | LIFUnit, Field(discriminator="kind")]
+SMALLEST_THRESHOLD = 1e-3
+
+
+class LayerLIF(Part):
+    """LIF neurons that share one leak and one threshold, both of which are trained (DIET-SNN, Rathi & Roy 2020).
+
+        u[t] = leak u[t-1] + I[t] - v_threshold o[t-1]
+        o[t] = H(u[t] / v_threshold - 1), with H(0) = 0
+
+    The surrogate is a function of x = u / v_threshold - 1, with its exact chain rule: du gets h(x) / v_threshold,
+    dv_threshold -h(x) u / v_threshold^2, beside what it gets through the reset. After each update `leak` is put back
+    into [0, 1], and `v_threshold` to 0.001 at least.
+    """
+
+    kind: Literal["layer_lif"]
+    leak: float = Field(default=1.0, ge=0, le=1, description="Initial share of u that is left after a step.")
+    v_threshold: float = Field(default=1.0, ge=SMALLEST_THRESHOLD, le=1e6, description="Initial threshold.")
+    trained: Literal["both", "leak", "v_threshold", "none"] = Field(default="both", description="Which of the two.")
+    reset_timing: Literal["next_step", "same_step"] = Field(
+        default="next_step",
+        description="'next_step': the equation above; 'same_step': the reset comes with the spike and the leak acts on "
+        "what is left, leak (u[t-1] - v_threshold o[t-1]), as in the published code.",
+    )
+    surrogate: Surrogate = Triangle(kind="triangle")
+
+
+Neuron = Annotated[LIF | ALIF | Mixed | LIFUnit | LayerLIF, Field(discriminator="kind")]
 
 SHARED_IN_A_LAYER = (
     "input_scaling",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from snncore.spec.errors import Problem
-from snncore.spec.rules import data, network, neurons, tasks, time, training
+from snncore.spec.rules import data, network, neurons, shapes, tasks, time, training
 
 if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
@@ -20,6 +20,7 @@ RULES = (
     tasks.task,
     neurons.neurons,
     neurons.smoothing,
+    shapes.shapes,
     network.delays,
     network.readout,
     network.embedded,
