@@ -50,7 +50,7 @@ from snncore.spec.neuron import (
 )
 from snncore.spec.preparation import Augmentation, PreparedImages, Standardisation
 from snncore.spec.readout import AccumulatorReadout, EveryStepReadout, LeakyReadout, Readout, SpikeCountReadout
-from snncore.spec.recording import Recording, RecordNothing, RecordSpikes
+from snncore.spec.recording import Energy, Recording, RecordNothing, RecordSpikes
 from snncore.spec.recordings import NMNIST, SHD, DVSGesture, EventRecordings
 from snncore.spec.rewiring import DaleSigns, DeepR, RandomSigns, Signs
 from snncore.spec.rules.warnings import warnings_about
@@ -154,6 +154,7 @@ __all__ = [
     "Embedded",
     "EmbeddedNetwork",
     "Encoding",
+    "Energy",
     "Estimate",
     "EventContents",
     "EventRecordings",
