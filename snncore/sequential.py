@@ -45,17 +45,17 @@ class SequentialNetwork(nn.Module):
     def __init__(self, job: spec.JobSpec, device: torch.device) -> None:
         super().__init__()
         assert isinstance(job.architecture, spec.Sequential)
-        self.engine = choose_engine(job.training.engine, device)
+        self.engine = choose_engine(job.bptt.engine, device)
         readout = job.architecture.readout
         self.group_size = readout.group_size if isinstance(readout, spec.SpikeCountReadout) else 1
-        dtype = torch.float32 if job.training.precision == "float32" else torch.float64
+        dtype = torch.float32 if job.bptt.precision == "float32" else torch.float64
         builder = StackBuilder(job, device, dtype, self.engine, spec.input_shape(job))
         self.stages = nn.ModuleDict(builder.build(list(spec.named_layers(job))))
         self.output: LeakyOutput | ProjectedOutput | None = None
         if not isinstance(readout, spec.SpikeCountReadout):
             to_output = builder.synapses("output/input", builder.shape.n, job.n_outputs, readout.weights)
             self.output = make_output(readout, to_output)
-        self.rewiring = Rewiring(job, builder.matrices) if job.training.rewiring else None
+        self.rewiring = Rewiring(job, builder.matrices) if job.bptt.rewiring else None
         self.register_buffer("kernel", readout_kernel(job).to(device=device, dtype=dtype), persistent=False)
         start, stop = windows(job)[0]
         self.window_ms = (stop - start) * job.encoding.dt_ms

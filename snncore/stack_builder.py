@@ -24,7 +24,7 @@ class StackBuilder:
         self, job: spec.JobSpec, device: torch.device, dtype: torch.dtype, engine: Engine, shape: spec.Shape
     ) -> None:
         self.job, self.device, self.dtype, self.engine = job, device, dtype, engine
-        self.backward = backward_strategy(job.training.backward)
+        self.backward = backward_strategy(job.bptt.backward)
         self.shape = shape
         self.stages: dict[str, nn.Module] = {}
         self.matrices: dict[str, Synapses] = {}

@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from snncore.spec.architecture import Recurrent
-from snncore.spec.dataset import held_in_memory, image_shape, n_features, split_sizes
-from snncore.spec.neuron import ALIF, LayerLIF, LIFUnit, Neuron, split_layer
+from snncore.spec.competitive import Competitive
+from snncore.spec.dataset import held_in_memory, n_features, split_sizes
+from snncore.spec.encoding import Poisson
+from snncore.spec.layer_shapes import (
+    NUMBERS_A_DENSE_UNIT,
+    LayerShape,
+    further_weights,
+    sequential_shape,
+    trained_weights,
+)
+from snncore.spec.neuron import ALIF, LayerLIF, LIFUnit, split_layer
 from snncore.spec.readout import LeakyReadout, SpikeCountReadout
 from snncore.spec.sequential import (
-    LSTM,
-    AveragePool,
-    Conv2d,
-    Dense,
-    Dropout,
-    PeepholeLSTM,
-    ReLU,
-    Residual,
     Sequential,
-    Spiking,
 )
-from snncore.spec.shapes import PlacedLayer, connections, n_inputs, placed_layers
-from snncore.spec.synapses import Delay
+from snncore.spec.shapes import n_inputs, placed_layers
+from snncore.spec.stdp import GROUPS, STDP
 from snncore.spec.training import CheckpointedBackward, TruncatedBackward
 
 if TYPE_CHECKING:
@@ -44,18 +44,6 @@ FUSED_MARK_STEPS = 32  # adaptation and refractory counters are kept at every so
 FUSED_PADDING = 16
 FUSED_DENSE_COPIES = 1  # spikes as numbers, and then their gradient, where what is read is more than one sum over time
 
-# What is held for a unit, sample and time step, as measured: tests/snncore/test_hybrid_memory.py.
-NUMBERS_A_DENSE_UNIT = 1.75  # the value and its gradient, some of which are gone when others come
-NUMBERS_A_SPIKING_UNIT = 2
-NUMBERS_AN_LSTM_UNIT = 15  # four gates and their gradients, state, output and theirs
-NUMBERS_A_DROPPED = 2
-NUMBERS_A_PEEPHOLE_LSTM = 28
-PARAMETERS_OF_A_PEEPHOLE_LSTM = 15
-NUMBERS_OF_A_CONVOLUTION = 2
-NUMBERS_OF_A_POOLED = 2
-NUMBERS_OF_A_RECTIFIED = 2
-NUMBERS_OF_A_SUM = 2
-
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -70,88 +58,17 @@ class Estimate:
     flops: int
 
 
-@dataclass(frozen=True, slots=True)
-class LayerShape:
-    """A spiking or leaky layer: its neurons, the synapses a time step goes through (multiply-accumulates), and the
-    trainable parameters."""
-
-    n_neurons: int
-    synapses: int
-    parameters: int
-    neuron: Neuron | None
-    """None: a leaky layer, which does not spike."""
-    weights_of_further_delays: int = 0
-    """Where synapses have delays of their own, there is a matrix for each delay: the places of all but the first."""
-    numbers_a_step: int = 0
-    """What passes between layers that do not hand on spikes, for each sample and time step, and its gradient."""
-    shared_weights: int | None = None
-    """Of a convolution, whose synapses share them."""
-    steady: bool = False
-    """Whether what it takes is the same at all time steps, so that its synapses are gone through once."""
-
-    @property
-    def weights(self) -> int:
-        """What is held of them."""
-        return self.synapses if self.shared_weights is None else self.shared_weights
-
-
-def _further(delay: Delay, synapses: int) -> int:
-    """What `synapses` with such delays have for `weights_of_further_delays`."""
-    return (delay.longest - delay.shortest) * synapses
-
-
-def _trained_weights(neuron: Neuron, n_neurons: int, spec: JobSpec) -> int:
-    """Parameters of the neurons themselves."""
-    if not isinstance(neuron, LIFUnit | LayerLIF):
-        return 0
-    owners = 1
-    if isinstance(neuron, LIFUnit):
-        shape = image_shape(spec.dataset)
-        owners = {"unit": n_neurons, "channel": shape[2] if shape else 0, "layer": 1}[neuron.sharing]
-    return owners * {"both": 2, "none": 0}.get(neuron.trained, 1)
-
-
-def _sequential_shape(spec: JobSpec, part: PlacedLayer) -> LayerShape:
-    """A layer of an architecture 'sequential'."""
-    layer, before, n = part.layer, part.before.n, part.after.n
-    match layer:
-        case Dense():
-            parameters, numbers = before * n + (n if layer.bias else 0), round(NUMBERS_A_DENSE_UNIT * n)
-            return LayerShape(n, before * n, parameters, None, numbers_a_step=numbers, steady=part.steady)
-        case Conv2d():
-            assert part.before.image is not None
-            weights = layer.kernel**2 * part.before.image[2] * layer.channels
-            parameters, numbers = weights + (layer.channels if layer.bias else 0), NUMBERS_OF_A_CONVOLUTION * n
-            synapses = connections(layer, part.before.image)
-            return LayerShape(n, synapses, parameters, None, 0, numbers, weights, part.steady)
-        case LSTM():
-            weights = 4 * n * (before + n)
-            numbers = NUMBERS_AN_LSTM_UNIT * n
-            return LayerShape(n, weights, weights + 4 * n, None, numbers_a_step=numbers)
-        case PeepholeLSTM():
-            parameters, numbers = PARAMETERS_OF_A_PEEPHOLE_LSTM * n, NUMBERS_A_PEEPHOLE_LSTM * n
-            return LayerShape(n, parameters, parameters, None, numbers_a_step=numbers)
-        case Dropout():
-            return LayerShape(n, 0, 0, None, numbers_a_step=NUMBERS_A_DROPPED * n)
-        case AveragePool():
-            return LayerShape(n, 0, 0, None, numbers_a_step=NUMBERS_OF_A_POOLED * n)
-        case ReLU():
-            return LayerShape(n, 0, 0, None, numbers_a_step=NUMBERS_OF_A_RECTIFIED * n)
-        case Residual():
-            return LayerShape(n, 0, 0, None, numbers_a_step=NUMBERS_OF_A_SUM * n)
-        case Spiking():
-            neuron, form = layer.neuron or spec.population, layer.recurrence
-            parameters, further, synapses = _trained_weights(neuron, n, spec), 0, 0
-            if form is not None:
-                synapses = n * n
-                parameters += n * n - (0 if form.autapses else n)
-                further = _further(form.delay, synapses)
-            return LayerShape(n, synapses, parameters, neuron, further, NUMBERS_A_SPIKING_UNIT * n)
+def _competitive_shape(spec: JobSpec, architecture: Competitive) -> LayerShape:
+    """Plastic synapses and thresholds; the inhibition of all by all is counted with the synapses."""
+    n, width = architecture.n_neurons, n_inputs(spec)
+    return LayerShape(n, width * n + n * (n - 1), width * n + n, None)
 
 
 def layer_shapes(spec: JobSpec) -> list[LayerShape]:
     """The layers of the network in order."""
-    architecture, readout = spec.architecture, spec.architecture.readout
+    if isinstance(spec.architecture, Competitive):
+        return [_competitive_shape(spec, spec.architecture)]
+    architecture, readout = spec.layered, spec.layered.readout
     group = readout.group_size if isinstance(readout, SpikeCountReadout) else 1
     n_out = spec.n_outputs * group
     width = n_inputs(spec)
@@ -161,38 +78,43 @@ def layer_shapes(spec: JobSpec) -> list[LayerShape]:
         inside = isinstance(readout, SpikeCountReadout) and readout.recurrent
         n = architecture.n_hidden + (n_out if inside and embedded is None else 0)
         recurrent = n * n - (0 if architecture.recurrence.autapses else n)
-        further = _further(architecture.input.delay, width * n) + _further(architecture.recurrence.delay, n * n)
-        trained = width * n + recurrent + _trained_weights(spec.population, n, spec)
+        further = further_weights(architecture.input.delay, width * n) + further_weights(
+            architecture.recurrence.delay, n * n
+        )
+        trained = width * n + recurrent + trained_weights(spec.population, n, spec)
         shapes.append(LayerShape(n, width * n + n * n, trained, spec.population, further))
         width = n
         if embedded is not None:
             inner = embedded.network
             before, n = inner.n_inputs, inner.n_hidden + n_out
-            further = _further(embedded.connection.delay, width * before)
+            further = further_weights(embedded.connection.delay, width * before)
             shapes.append(LayerShape(before, width * before, width * before, inner.neuron, further))
-            further = _further(inner.input.delay, before * n) + _further(inner.recurrence.delay, n * n)
+            further = further_weights(inner.input.delay, before * n) + further_weights(inner.recurrence.delay, n * n)
             shapes.append(LayerShape(n, before * n + n * n, 0, inner.neuron, further))
         if inside:
             return shapes
     elif isinstance(architecture, Sequential):
-        shapes += [_sequential_shape(spec, part) for part in placed_layers(spec)]
+        shapes += [sequential_shape(spec, part) for part in placed_layers(spec)]
         width = shapes[-1].n_neurons
         if isinstance(readout, SpikeCountReadout):
             return shapes
     else:
         for n in architecture.layers:
-            further = _further(architecture.connection.delay, width * n)
-            trained = width * n + _trained_weights(spec.population, n, spec)
+            further = further_weights(architecture.connection.delay, width * n)
+            trained = width * n + trained_weights(spec.population, n, spec)
             shapes.append(LayerShape(n, width * n, trained, spec.population, further))
             width = n
     if isinstance(readout, SpikeCountReadout):
-        trained = width * n_out + _trained_weights(spec.population, n_out, spec)
+        trained = width * n_out + trained_weights(spec.population, n_out, spec)
         shapes.append(LayerShape(n_out, width * n_out, trained, spec.population))
     else:
         bias = n_out if readout.bias else 0
         numbers = 0 if isinstance(readout, LeakyReadout) else round(NUMBERS_A_DENSE_UNIT * n_out)
         shapes.append(LayerShape(n_out, width * n_out, width * n_out + bias, None, numbers_a_step=numbers))
     return shapes
+
+
+FLOPS_A_CONDUCTANCE_STEP = 50  # most of them for the exponential
 
 
 REFERENCE_STEP_WORTH_A_THREAD = 10_000_000
@@ -202,13 +124,16 @@ FUSED_BATCH_WORTH_A_THREAD = 2_500_000_000
 def useful_threads(spec: JobSpec, available: int) -> int:
     """How many of `available` threads a job gains from, 1 at least, by the multiplications of a dense product.
 
-    The fused engine meets its threads a few times a batch; a second one pays from some billions a batch on, as long as
-    the next batch is encoded beside. The reference loop does a few small products a time step, with a barrier after
-    each; a second thread pays from some ten million a step on. The number follows from the spec, so that a resumed job
-    gets the same one.
+    A competitive network that learns sample by sample has one thread to use, and one that learns by batches up to one
+    for each group of samples. The fused engine meets its threads a few times a batch; a second one pays from some
+    billions a batch on, as long as the next batch is encoded beside. The reference loop does a few small products a
+    time step, with a barrier after each; a second thread pays from some ten million a step on. The number follows from
+    the spec, so that a resumed job gets the same one.
     """
+    if isinstance(spec.training, STDP):
+        return min(available, GROUPS) if spec.training.batch_size > 1 else 1
     a_step = spec.training.batch_size * sum(shape.synapses for shape in layer_shapes(spec))
-    if spec.training.engine == "reference":
+    if spec.bptt.engine == "reference":
         return max(1, min(available, a_step // REFERENCE_STEP_WORTH_A_THREAD))
     return max(1, min(available, a_step * spec.encoding.n_steps // FUSED_BATCH_WORTH_A_THREAD))
 
@@ -216,7 +141,7 @@ def useful_threads(spec: JobSpec, available: int) -> int:
 def fused_bytes(spec: JobSpec, shapes: list[LayerShape], bytes_a_float: int) -> int:
     """What the fused engine holds between forward and backward: a tape and bits for each spiking layer (see
     `snncore.engines.cpu.engine`), the input, and the state at the borders of its chunks."""
-    n_time, batch, backward = spec.encoding.n_steps, spec.training.batch_size, spec.training.backward
+    n_time, batch, backward = spec.encoding.n_steps, spec.training.batch_size, spec.bptt.backward
     chunk = n_time
     if isinstance(backward, CheckpointedBackward):
         chunk = min(n_time, backward.every_steps)
@@ -231,7 +156,7 @@ def fused_bytes(spec: JobSpec, shapes: list[LayerShape], bytes_a_float: int) -> 
         total = 2 * bits(n_inputs(spec))
     else:
         total = batch * n_inputs(spec) * bytes_a_float * (1 if spec.encoding.frames == 1 else n_time)
-    if spec.architecture.readout.by_frame:
+    if spec.layered.readout.by_frame:
         total += FUSED_DENSE_COPIES * n_time * batch * shapes[-1 if shapes[-1].neuron else -2].n_neurons * bytes_a_float
     for shape in shapes:
         total += FUSED_FLOATS_A_WEIGHT * shape.weights * bytes_a_float
@@ -257,6 +182,8 @@ def estimate(spec: JobSpec) -> Estimate:
 
     A multiply-accumulate counts as two operations; a training sample costs three forward passes.
     """
+    if isinstance(spec.architecture, Competitive):
+        return _estimate_of_competitive(spec, spec.architecture)
     shapes = layer_shapes(spec)
     sizes = split_sizes(spec.dataset)
     n_time, batch, epochs = spec.encoding.n_steps, spec.training.batch_size, spec.training.epochs
@@ -271,7 +198,7 @@ def estimate(spec: JobSpec) -> Estimate:
         adapting = sum(n for n, neuron in split_layer(shape.neuron, shape.n_neurons) if isinstance(neuron, ALIF))
         return FLOATS_A_CELL_STEP * shape.n_neurons + (FLOATS_OF_ADAPTATION * shape.n_neurons if adapting else 0)
 
-    if spec.training.engine == "reference":
+    if spec.bptt.engine == "reference":
         activations = n_time * batch * (n_inputs(spec) + sum(map(floats, shapes))) * bytes_a_float
     else:
         activations = fused_bytes(spec, shapes, bytes_a_float)
@@ -285,4 +212,32 @@ def estimate(spec: JobSpec) -> Estimate:
         steps=spec.n_training_steps,
         peak_memory_bytes=activations + bytes_a_float * (samples + FLOATS_A_PARAMETER * parameters + further),
         flops=2 * sum(shape.synapses * (1 if shape.steady else n_time) for shape in shapes) * presented,
+    )
+
+
+def _estimate_of_competitive(spec: JobSpec, architecture: Competitive) -> Estimate:
+    """Of a network whose spikes are taken one by one: each drives all neurons, and every neuron moves at each step.
+
+    Features are taken for a quarter bright on average, which holds for digits within a factor of two.
+    """
+    assert isinstance(spec.training, STDP)
+    assert isinstance(spec.encoding, Poisson)
+    sizes, training, n, width = split_sizes(spec.dataset), spec.training, architecture.n_neurons, n_inputs(spec)
+    circuit, dt_ms = architecture.circuit, spec.encoding.dt_ms
+    rest = round((circuit.rest_ms or 0) / dt_ms)
+    input_spikes = width * spec.encoding.duration_ms / 1000 * spec.encoding.max_rate_hz / 4
+    flops = 2 * input_spikes * n + FLOPS_A_CONDUCTANCE_STEP * n * (spec.encoding.n_steps + rest)
+    evaluations = training.epochs * (-(-sizes["train"] // (training.evaluate_every or sizes["train"])))
+    evaluated = (training.labelling.n_samples or sizes["train"]) + sizes["validation"]
+    presented = sizes["train"] * training.epochs + evaluations * evaluated + sizes["test"]
+    bytes_a_float = 4 if training.precision == "float32" else 8
+    copies = 2 + (GROUPS if training.batch_size > 1 else 0)  # the weights, the best ones, changes of each group
+    delayed = width * n * (4 + bytes_a_float + 8) if circuit.longest_delay_ms else 0
+    memory = copies * width * n * bytes_a_float + delayed + 4 * sum(sizes.values()) * (n_features(spec.dataset) + 1)
+    counts = 4 * 2 * n * max(evaluated, sizes["test"])
+    return Estimate(
+        parameters=width * n + n,
+        steps=spec.n_training_steps,
+        peak_memory_bytes=memory + counts,
+        flops=round(flops * presented),
     )
