@@ -1,6 +1,7 @@
 """The language of job specs: pydantic models, their cross-field rules, and what a job will cost. Imports no torch."""
 
 from snncore.spec.architecture import Architecture, Embedded, EmbeddedNetwork, FeedForward, Layered, Recurrent
+from snncore.spec.cifar import CIFAR, CIFAR10, CIFAR100
 from snncore.spec.competitive import Competitive, ConductanceLIF, FastCircuit, InhibitoryCells, OriginalCircuit, Retry
 from snncore.spec.dataset import (
     MNIST,
@@ -58,9 +59,10 @@ from snncore.spec.neuron import (
     form_of,
     split_layer,
 )
+from snncore.spec.preparation import Augmentation, PreparedImages, Standardisation
 from snncore.spec.readout import AccumulatorReadout, EveryStepReadout, LeakyReadout, Readout, SpikeCountReadout
 from snncore.spec.receptive_fields import fields_asked, input_matrix, picture_shape
-from snncore.spec.recording import Recording, RecordNothing, RecordReceptiveFields, RecordSpikes
+from snncore.spec.recording import Energy, Recording, RecordNothing, RecordReceptiveFields, RecordSpikes
 from snncore.spec.recordings import NMNIST, SHD, DVSGesture, EventRecordings
 from snncore.spec.rewiring import DaleSigns, DeepR, RandomSigns, Signs
 from snncore.spec.rules.warnings import warnings_about
@@ -131,6 +133,9 @@ from snncore.spec.uploaded import (
 __all__ = [
     "ALIF",
     "BPTT",
+    "CIFAR",
+    "CIFAR10",
+    "CIFAR100",
     "DATASET_NAME",
     "GROUPS",
     "LIF",
@@ -146,6 +151,7 @@ __all__ = [
     "AnnTraining",
     "Architecture",
     "ArrayContents",
+    "Augmentation",
     "AveragePool",
     "Backward",
     "Borders",
@@ -176,6 +182,7 @@ __all__ = [
     "Embedded",
     "EmbeddedNetwork",
     "Encoding",
+    "Energy",
     "Estimate",
     "EventContents",
     "EventRecordings",
@@ -219,6 +226,7 @@ __all__ = [
     "Poisson",
     "Population",
     "Power",
+    "PreparedImages",
     "Problem",
     "RandomSigns",
     "Range",
@@ -244,6 +252,7 @@ __all__ = [
     "SpecError",
     "SpikeCountReadout",
     "Spiking",
+    "Standardisation",
     "StepDecay",
     "StoreRecall",
     "Surrogate",
