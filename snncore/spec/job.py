@@ -14,7 +14,7 @@ from snncore.spec.competitive import ConductanceLIF
 from snncore.spec.dataset import Dataset, n_classes, split_sizes
 from snncore.spec.encoding import Encoding
 from snncore.spec.errors import Location, Problem, SpecError, inconsistent, problems_of
-from snncore.spec.neuron import ALIF, LIF, LIFUnit, Mixed, Neuron
+from snncore.spec.neuron import ALIF, LIF, LayerLIF, LIFUnit, Mixed, Neuron
 from snncore.spec.recording import Recording, RecordSpikes
 from snncore.spec.rules import broken_rules
 from snncore.spec.task import KWinners, Softmax, Task
@@ -23,7 +23,7 @@ from snncore.spec.training import BPTT, Training
 DISCRIMINATORS = ("kind", "fidelity")
 """The fields that say what a part is."""
 
-AnyNeuron = Annotated[LIF | ALIF | Mixed | LIFUnit | ConductanceLIF, Field(discriminator="kind")]
+AnyNeuron = Annotated[LIF | ALIF | Mixed | LIFUnit | LayerLIF | ConductanceLIF, Field(discriminator="kind")]
 
 
 class JobSpec(Part):
