@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 # What is held for a unit, sample and time step, as measured: tests/snncore/test_hybrid_memory.py.
 NUMBERS_A_DENSE_UNIT = 1.75  # the value and its gradient, some of which are gone when others come
 NUMBERS_A_SPIKING_UNIT = 2
+NUMBERS_A_STEADY_SPIKING_UNIT = 1.5  # whose current is held once
 NUMBERS_AN_LSTM_UNIT = 15  # four gates and their gradients, state, output and theirs
 NUMBERS_A_DROPPED = 2
+NUMBERS_DROPPED_BY_ONE_MASK = 1
 NUMBERS_A_PEEPHOLE_LSTM = 28
 PARAMETERS_OF_A_PEEPHOLE_LSTM = 15
 NUMBERS_A_CONVOLVED = 0.5  # neurons behind them keep them, and rectification keeps its own values
@@ -95,7 +97,8 @@ def sequential_shape(spec: JobSpec, part: PlacedLayer) -> LayerShape:
             parameters, numbers = PARAMETERS_OF_A_PEEPHOLE_LSTM * n, NUMBERS_A_PEEPHOLE_LSTM * n
             return LayerShape(n, parameters, parameters, None, numbers_a_step=numbers)
         case Dropout():
-            return LayerShape(n, 0, 0, None, numbers_a_step=NUMBERS_A_DROPPED * n)
+            held = NUMBERS_A_DROPPED if layer.over_time == "independent" else NUMBERS_DROPPED_BY_ONE_MASK
+            return LayerShape(n, 0, 0, None, numbers_a_step=held * n)
         case AveragePool():
             return LayerShape(n, 0, 0, None, numbers_a_step=_held(NUMBERS_A_POOLED, part, spec))
         case ReLU():
@@ -104,9 +107,10 @@ def sequential_shape(spec: JobSpec, part: PlacedLayer) -> LayerShape:
             return LayerShape(n, 0, 0, None)
         case Spiking():
             neuron, form = layer.neuron or spec.population, layer.recurrence
+            held = NUMBERS_A_STEADY_SPIKING_UNIT if part.steady else NUMBERS_A_SPIKING_UNIT
             parameters, further, synapses = trained_weights(neuron, n, spec), 0, 0
             if form is not None:
                 synapses = n * n
                 parameters += n * n - (0 if form.autapses else n)
                 further = further_weights(form.delay, synapses)
-            return LayerShape(n, synapses, parameters, neuron, further, NUMBERS_A_SPIKING_UNIT * n)
+            return LayerShape(n, synapses, parameters, neuron, further, round(held * n))
