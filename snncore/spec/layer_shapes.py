@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 # What is held for a unit, sample and time step, as measured: tests/snncore/test_hybrid_memory.py.
 NUMBERS_A_DENSE_UNIT = 1.75  # the value and its gradient, some of which are gone when others come
 NUMBERS_A_SPIKING_UNIT = 2
+NUMBERS_A_STEADY_SPIKING_UNIT = 1.5  # whose current is held once
 NUMBERS_AN_LSTM_UNIT = 15  # four gates and their gradients, state, output and theirs
 NUMBERS_A_DROPPED = 2
+NUMBERS_DROPPED_BY_ONE_MASK = 1
 NUMBERS_A_PEEPHOLE_LSTM = 28
 PARAMETERS_OF_A_PEEPHOLE_LSTM = 15
-NUMBERS_OF_A_CONVOLUTION = 2
-NUMBERS_OF_A_POOLED = 2
-NUMBERS_OF_A_RECTIFIED = 2
-NUMBERS_OF_A_SUM = 2
+NUMBERS_A_CONVOLVED = 0.5  # neurons behind them keep them, and rectification keeps its own values
+NUMBERS_A_POOLED = 1.25
+NUMBERS_A_RECTIFIED = 1.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,11 @@ def trained_weights(neuron: Neuron, n_neurons: int, spec: JobSpec) -> int:
     return owners * {"both": 2, "none": 0}.get(neuron.trained, 1)
 
 
+def _held(numbers: float, part: PlacedLayer, spec: JobSpec) -> int:
+    """Numbers of a layer by time step; what is the same at all of them is held once."""
+    return round(numbers * part.after.n / (spec.encoding.n_steps if part.steady else 1))
+
+
 def sequential_shape(spec: JobSpec, part: PlacedLayer) -> LayerShape:
     """A layer of an architecture 'sequential'."""
     layer, before, n = part.layer, part.before.n, part.after.n
@@ -78,7 +84,9 @@ def sequential_shape(spec: JobSpec, part: PlacedLayer) -> LayerShape:
         case Conv2d():
             assert part.before.image is not None
             weights = layer.kernel**2 * part.before.image[2] * layer.channels
-            parameters, numbers = weights + (layer.channels if layer.bias else 0), NUMBERS_OF_A_CONVOLUTION * n
+            parameters = weights + (layer.channels if layer.bias else 0)
+            held = NUMBERS_A_CONVOLVED + (0 if layer.activation == "linear" else NUMBERS_A_RECTIFIED)
+            numbers = _held(held, part, spec)
             synapses = connections(layer, part.before.image)
             return LayerShape(n, synapses, parameters, None, 0, numbers, weights, part.steady)
         case LSTM():
@@ -89,18 +97,20 @@ def sequential_shape(spec: JobSpec, part: PlacedLayer) -> LayerShape:
             parameters, numbers = PARAMETERS_OF_A_PEEPHOLE_LSTM * n, NUMBERS_A_PEEPHOLE_LSTM * n
             return LayerShape(n, parameters, parameters, None, numbers_a_step=numbers)
         case Dropout():
-            return LayerShape(n, 0, 0, None, numbers_a_step=NUMBERS_A_DROPPED * n)
+            held = NUMBERS_A_DROPPED if layer.over_time == "independent" else NUMBERS_DROPPED_BY_ONE_MASK
+            return LayerShape(n, 0, 0, None, numbers_a_step=held * n)
         case AveragePool():
-            return LayerShape(n, 0, 0, None, numbers_a_step=NUMBERS_OF_A_POOLED * n)
+            return LayerShape(n, 0, 0, None, numbers_a_step=_held(NUMBERS_A_POOLED, part, spec))
         case ReLU():
-            return LayerShape(n, 0, 0, None, numbers_a_step=NUMBERS_OF_A_RECTIFIED * n)
+            return LayerShape(n, 0, 0, None, numbers_a_step=_held(NUMBERS_A_RECTIFIED, part, spec))
         case Residual():
-            return LayerShape(n, 0, 0, None, numbers_a_step=NUMBERS_OF_A_SUM * n)
+            return LayerShape(n, 0, 0, None)
         case Spiking():
             neuron, form = layer.neuron or spec.population, layer.recurrence
+            held = NUMBERS_A_STEADY_SPIKING_UNIT if part.steady else NUMBERS_A_SPIKING_UNIT
             parameters, further, synapses = trained_weights(neuron, n, spec), 0, 0
             if form is not None:
                 synapses = n * n
                 parameters += n * n - (0 if form.autapses else n)
                 further = further_weights(form.delay, synapses)
-            return LayerShape(n, synapses, parameters, neuron, further, NUMBERS_A_SPIKING_UNIT * n)
+            return LayerShape(n, synapses, parameters, neuron, further, round(held * n))
