@@ -5,6 +5,8 @@ torch calls that order of an image channels_last, so that images are views here,
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d
@@ -44,10 +46,13 @@ class Convolution(nn.Module):
         made = conv2d(images, self.weight, self.bias, self.layer.stride, self.layer.border)
         return activated(as_features(made, x.shape[0]), self.layer.activation)
 
+    def connections(self) -> int:
+        """Pairs of an input and a unit that it reaches."""
+        return spec.connections(self.layer, self.before)
+
     def fan_out(self) -> float:
         """Synapses that a spike of a pixel goes through, on average: fewer at the border."""
-        height, width, channels = self.before
-        return spec.connections(self.layer, self.before) / (height * width * channels)
+        return self.connections() / prod(self.before)
 
 
 class AveragePool(nn.Module):

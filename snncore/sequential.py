@@ -13,15 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from snncore import spec
+from snncore.cost import Link
 from snncore.engines import Input, choose_engine
 from snncore.engines.interface import Activity, as_numbers
-from snncore.fan_out import Fans
 from snncore.layers import Draws, Presentation, SpikingLayer, shared_parameters
 from snncore.outputs import LeakyOutput, ProjectedOutput, make_output
 from snncore.readouts import group_counts, readout_kernel, windows
 from snncore.rewiring import Rewiring
 from snncore.stack_builder import StackBuilder
 from snncore.stages import Passage, SpikingStage
+from snncore.wiring import Passing, Wiring
 
 
 class Tail(NamedTuple):
@@ -59,6 +60,7 @@ class SequentialNetwork(nn.Module):
         start, stop = windows(job)[0]
         self.window_ms = (stop - start) * job.encoding.dt_ms
         self.dtype = dtype
+        self.encoding = job.encoding
 
     def forward(self, x: Input, draws: Draws | None = None) -> Presentation:
         """Present encoded input, spikes or numbers `[T, B, M]`, from rest. Without `draws`, nothing is dropped."""
@@ -108,10 +110,10 @@ class SequentialNetwork(nn.Module):
         and so on. They are reported as metrics after every epoch."""
         return shared_parameters(self.spiking_layers())
 
-    def fan_out(self) -> dict[str, float]:
-        """Synapses that a spike of each spiking layer, and of the input, goes through, on average."""
-        fans = Fans()
-        senders = fans.through(self.stages, frozenset({"input"}))
+    def links(self) -> list[Link]:
+        """The synapses, and what goes through them."""
+        wiring = Wiring(self.encoding.n_steps)
+        last = wiring.through(self.stages, Passing.of_input(self.encoding))
         if self.output is not None:
-            fans.send(senders, self.output.synapses.fan_out())
-        return fans.of
+            wiring.links.append(last.through(self.output.synapses, "output"))
+        return wiring.links

@@ -70,9 +70,13 @@ class Synapses(nn.Module):
             self.weight.copy_(weight)
         self.weight.requires_grad_(False)
 
+    def count(self) -> int:
+        """Synapses that exist: those that have a weight."""
+        return int(torch.count_nonzero(self.weight))
+
     def fan_out(self) -> float:
-        """Synapses that a spike of a presynaptic neuron goes through, on average: those that have a weight."""
-        return int(torch.count_nonzero(self.weight)) / self.weight.shape[1]
+        """Synapses that a spike of a presynaptic neuron goes through, on average."""
+        return self.count() / self.weight.shape[1]
 
     def weight_by_delay(self) -> dict[int, Tensor]:
         """For each delay, the weights `[N_post, N_pre]` of the synapses that have it, zero elsewhere."""

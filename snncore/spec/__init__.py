@@ -1,6 +1,7 @@
 """The language of job specs: pydantic models, their cross-field rules, and what a job will cost. Imports no torch."""
 
 from snncore.spec.architecture import Architecture, Embedded, EmbeddedNetwork, FeedForward, Layered, Recurrent
+from snncore.spec.cifar import CIFAR, CIFAR10, CIFAR100
 from snncore.spec.competitive import Competitive, ConductanceLIF, FastCircuit, InhibitoryCells, OriginalCircuit, Retry
 from snncore.spec.dataset import (
     MNIST,
@@ -58,8 +59,9 @@ from snncore.spec.neuron import (
     form_of,
     split_layer,
 )
+from snncore.spec.preparation import Augmentation, PreparedImages, Standardisation
 from snncore.spec.readout import AccumulatorReadout, EveryStepReadout, LeakyReadout, Readout, SpikeCountReadout
-from snncore.spec.recording import Recording, RecordNothing, RecordSpikes
+from snncore.spec.recording import Energy, Recording, RecordNothing, RecordSpikes
 from snncore.spec.recordings import NMNIST, SHD, DVSGesture, EventRecordings
 from snncore.spec.rewiring import DaleSigns, DeepR, RandomSigns, Signs
 from snncore.spec.rules.warnings import warnings_about
@@ -130,6 +132,9 @@ from snncore.spec.uploaded import (
 __all__ = [
     "ALIF",
     "BPTT",
+    "CIFAR",
+    "CIFAR10",
+    "CIFAR100",
     "DATASET_NAME",
     "GROUPS",
     "LIF",
@@ -145,6 +150,7 @@ __all__ = [
     "AnnTraining",
     "Architecture",
     "ArrayContents",
+    "Augmentation",
     "AveragePool",
     "Backward",
     "Borders",
@@ -175,6 +181,7 @@ __all__ = [
     "Embedded",
     "EmbeddedNetwork",
     "Encoding",
+    "Energy",
     "Estimate",
     "EventContents",
     "EventRecordings",
@@ -218,6 +225,7 @@ __all__ = [
     "Poisson",
     "Population",
     "Power",
+    "PreparedImages",
     "Problem",
     "RandomSigns",
     "Range",
@@ -242,6 +250,7 @@ __all__ = [
     "SpecError",
     "SpikeCountReadout",
     "Spiking",
+    "Standardisation",
     "StepDecay",
     "StoreRecall",
     "Surrogate",

@@ -17,7 +17,7 @@ from snncore.spec.twin import spiking_part
 if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
 
-SHARED = (time.time_axis, time.scan, time.changes, time.events, data.dataset)
+SHARED = (time.time_axis, time.scan, time.changes, time.events, data.dataset, data.preparation)
 OF_LAYERED = (
     tasks.task,
     neurons.neurons,
