@@ -61,7 +61,8 @@ from snncore.spec.neuron import (
 )
 from snncore.spec.preparation import Augmentation, PreparedImages, Standardisation
 from snncore.spec.readout import AccumulatorReadout, EveryStepReadout, LeakyReadout, Readout, SpikeCountReadout
-from snncore.spec.recording import Energy, Recording, RecordNothing, RecordSpikes
+from snncore.spec.receptive_fields import fields_asked, input_matrix, picture_shape
+from snncore.spec.recording import Energy, Recording, RecordNothing, RecordReceptiveFields, RecordSpikes
 from snncore.spec.recordings import NMNIST, SHD, DVSGesture, EventRecordings
 from snncore.spec.rewiring import DaleSigns, DeepR, RandomSigns, Signs
 from snncore.spec.rules.warnings import warnings_about
@@ -234,6 +235,7 @@ __all__ = [
     "Readout",
     "Recall",
     "RecordNothing",
+    "RecordReceptiveFields",
     "RecordSpikes",
     "Recording",
     "Rectangular",
@@ -271,11 +273,13 @@ __all__ = [
     "deep_merge",
     "embeddable",
     "estimate",
+    "fields_asked",
     "form_of",
     "has_class_probabilities",
     "held_in_memory",
     "holds_events",
     "image_shape",
+    "input_matrix",
     "input_shape",
     "inputs_a_feature",
     "layer_shapes",
@@ -287,6 +291,7 @@ __all__ = [
     "needed_jobs",
     "nested",
     "parse_job_spec",
+    "picture_shape",
     "placed_layers",
     "problems_of",
     "rewired_matrices",

@@ -12,6 +12,7 @@ from snncore.training.descent import Descent
 from snncore.training.ending import result, tested
 from snncore.training.environment import describe
 from snncore.training.interruptions import Interruptions
+from snncore.training.receptive_fields import receptive_fields
 from snncore.training.setting import Setting
 from snncore.training.span import Span
 
@@ -40,6 +41,7 @@ class BackpropagationRun:
             for warning in spec.warnings_about(self.job):
                 yield Log("warning", warning)
             yield from descent.trained_series()
+            yield from receptive_fields(self.job, descent.network, 0, 0)
         yield from descent.epochs()
         if self.setting.interruptions.reason is None and (found := (yield from tested(descent))) is not None:
             yield Finished(result(descent, found))

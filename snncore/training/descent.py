@@ -29,6 +29,7 @@ from snncore.training.optimiser import (
     restore_optimiser,
     watch,
 )
+from snncore.training.receptive_fields import receptive_fields
 from snncore.training.result import of_tally
 from snncore.training.setting import Setting
 from snncore.training.span import Span
@@ -216,6 +217,7 @@ class Descent:
             data = checkpoints.weights_to_bytes(whole, self.weights(), kind="periodic", epoch=epoch, step=step)
             yield Checkpoint("periodic", epoch, step, data)
         position.epoch, position.batch, self.tally = epoch + 1, 0, Tally()
+        yield from receptive_fields(self.job, self.network, epoch, step, last=self.done)
         yield from self._checkpoint_when_due()
 
     def _stopped_early(self) -> bool:

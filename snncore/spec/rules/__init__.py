@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING
 
 from snncore.spec.diet import Diet
 from snncore.spec.errors import Problem
-from snncore.spec.rules import competitive, data, diet, families, network, neurons, shapes, tasks, time, training
+from snncore.spec.rules import (
+    competitive,
+    data,
+    diet,
+    families,
+    network,
+    neurons,
+    recording,
+    shapes,
+    tasks,
+    time,
+    training,
+)
 from snncore.spec.rules.broken import Broken
 from snncore.spec.sequential import Sequential
 from snncore.spec.stdp import STDP
@@ -29,6 +41,7 @@ OF_LAYERED = (
     training.training,
     training.rewiring,
     training.engine,
+    recording.recording,
 )
 OF_COMPETITIVE = (competitive.data, competitive.circuit, competitive.learning)
 
