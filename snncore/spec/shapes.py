@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
-from snncore.spec.dataset import image_shape, n_features
+from snncore.spec.dataset import Dataset, image_shape, n_features
 from snncore.spec.encoding import inputs_a_feature
 from snncore.spec.recordings import EventRecordings
 from snncore.spec.sequential import (
@@ -57,16 +57,19 @@ def n_inputs(spec: JobSpec) -> int:
     return n_features(spec.dataset) // spec.encoding.frames * inputs_a_feature(spec.encoding)
 
 
-def input_shape(spec: JobSpec) -> Shape:
-    """What the first layer takes: an image where samples are images, or events of a sensor with rows and columns, and
-    are shown whole. The neurons of a feature are channels of its pixel."""
-    n, dataset = n_inputs(spec), spec.dataset
+def sample_image(dataset: Dataset) -> tuple[int, int, int] | None:
+    """The image that a sample is, or that the sensor of its events has; None where there are no rows and columns."""
     if isinstance(dataset, EventRecordings):
-        image = dataset.addresses if dataset.addresses[0] > 1 else None
-    else:
-        image = image_shape(dataset)
+        return dataset.addresses if dataset.addresses[0] > 1 else None
+    return image_shape(dataset)
+
+
+def input_shape(spec: JobSpec) -> Shape:
+    """What the first layer takes: an image where samples are images and shown whole. The neurons of a feature are
+    channels of its pixel."""
+    image = sample_image(spec.dataset)
     if image is None or spec.encoding.frames > 1:
-        return Shape(n)
+        return Shape(n_inputs(spec))
     height, width, channels = image
     return of_image(height, width, channels * inputs_a_feature(spec.encoding))
 

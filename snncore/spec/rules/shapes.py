@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from snncore.spec.errors import Location
 from snncore.spec.rules.broken import Broken
 from snncore.spec.sequential import AveragePool, Conv2d, Residual, Sequential, SequentialLayer
-from snncore.spec.shapes import Shape, input_shape, shape_after
+from snncore.spec.shapes import Shape, input_shape, sample_image, shape_after
 
 if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
@@ -21,9 +21,9 @@ def shapes(spec: JobSpec) -> Broken:
 
 def _no_image(spec: JobSpec) -> str:
     """Why the input is no image."""
-    if spec.encoding.frames > 1:
-        return f"the input is shown in {spec.encoding.frames} frames; show the images whole, with encoding.frames 1"
-    return f"the samples of the dataset {spec.dataset.kind!r} are no images, and their events have no rows and columns"
+    if sample_image(spec.dataset) is None:
+        return f"samples of the dataset {spec.dataset.kind!r} have no rows and columns; take another dataset"
+    return f"the input is shown in {spec.encoding.frames} frames; show the images whole, with encoding.frames 1"
 
 
 def _stack(place: Location, layers: list[SequentialLayer], before: Shape, why: str | None) -> Broken:
