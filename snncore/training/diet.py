@@ -112,6 +112,7 @@ class DietRun:
             "converted": converted,
             "thresholds": {name: layer.scalars()["v_threshold"] for name, layer in spiking.network.spiking_layers()},
         }
+        spiking.position.trained_before = ann.n_trained
         self.descent = spiking
         yield from spiking.trained_series()
         yield from spiking.checkpoint()
