@@ -13,7 +13,7 @@ from safetensors.torch import load
 from snncore import datasets, train
 from snncore.datasets import Samples
 from snncore.errors import CheckpointMismatch
-from snncore.events import Checkpoint, Event, Finished, Log, Metric, Progress, Raster, Started, Stopped
+from snncore.events import Checkpoint, Event, Finished, Log, Metric, Progress, Raster, ReceptiveFields, Started, Stopped
 from snncore.plasticity import labelling
 from snncore.plasticity.competition import CompetitiveNetwork
 from snncore.plasticity.evaluation import evaluate
@@ -37,7 +37,7 @@ SPEC: dict[str, Any] = {
         "evaluate_every": 600,
         "log_every_steps": 130,
     },
-    "recording": {"kind": "spikes", "n_samples": 1},
+    "recording": {"kind": "spikes", "n_samples": 1, "receptive_fields": {"every_epochs": 2, "n_neurons": 7}},
 }
 ORIGINAL: dict[str, Any] = {
     "encoding": {"dt_ms": 0.5, "duration_ms": 50.0},
@@ -100,6 +100,32 @@ def test_a_run_tells_its_story_in_order(job: JobSpec, uninterrupted: list[Event]
     layers = {event.layer for event in uninterrupted if isinstance(event, Raster)}
     assert {"input", "excitatory"} <= layers
     assert ("inhibitory" in layers) == (job.encoding.dt_ms == 0.5)
+
+
+def test_receptive_fields_are_told_before_the_first_epoch_and_after_those_asked_for(
+    job: JobSpec, uninterrupted: list[Event]
+) -> None:
+    first, last = (event for event in uninterrupted if isinstance(event, ReceptiveFields))
+    assert (first.epoch, last.epoch) == (0, 2)
+    assert first.shape == last.shape == (8, 8, 1)
+    assert first.labels is None
+    assert last.labels is not None
+    assert first.weights.shape == last.weights.shape == (7, 64)
+    assert len(last.labels) == 7
+    checkpoint = next(e for e in reversed(uninterrupted) if isinstance(e, Checkpoint) and e.kind == "last")
+    assert (load(checkpoint.data)["network/weights"][:, :7].numpy() == last.weights.T).all()
+
+
+def test_the_cost_counts_every_synapse_that_a_spike_goes_through(job: JobSpec, uninterrupted: list[Event]) -> None:
+    cost = result_of(uninterrupted)["cost"]
+    spikes = cost["spikes_per_sample"]
+    if "inhibitory" in spikes:
+        expected = 30 * spikes["input"] + spikes["excitatory"] + 29 * spikes["inhibitory"]
+    else:
+        expected = 30 * spikes["input"] + 29 * spikes["excitatory"]
+    assert cost["synaptic_operations_per_sample"] == pytest.approx(expected)
+    assert cost["energy"]["total_nj"] == pytest.approx(expected * 0.9e-3)
+    assert cost["multiply_accumulates_per_sample"] == 0
 
 
 def test_digits_are_learned_without_their_classes() -> None:
