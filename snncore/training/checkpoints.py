@@ -47,6 +47,8 @@ class Position:
     """Which of the descents of the run it is."""
     earlier: dict[str, Any] = field(default_factory=dict)
     """What earlier phases came to, as JSON."""
+    trained_before: int = 0
+    """Training samples that they were presented."""
 
 
 @dataclass(slots=True)

@@ -59,6 +59,12 @@ class Descent:
         return self._steps_until(self.position.epoch - 1) + self.position.batch
 
     @property
+    def n_trained(self) -> int:
+        """Training samples that were presented so far, with those of earlier phases."""
+        own_steps = self.step - self.span.steps_before
+        return self.position.trained_before + own_steps * self.training.batch_size
+
+    @property
     def done(self) -> bool:
         """Whether no epoch is left, or early stopping wants none."""
         return self.position.epoch > self.span.epochs_before + self.training.epochs or self._stopped_early()

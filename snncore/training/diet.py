@@ -15,6 +15,7 @@ from snncore.training.descent import Descent
 from snncore.training.ending import Tested, result, tested
 from snncore.training.environment import describe
 from snncore.training.interruptions import Interruptions
+from snncore.training.receptive_fields import receptive_fields
 from snncore.training.result import split_metrics
 from snncore.training.setting import Setting
 from snncore.training.span import Span
@@ -75,6 +76,7 @@ class DietRun:
         if not self.resumed:
             for warning in spec.warnings_about(self.job):
                 yield Log("warning", warning)
+            yield from receptive_fields(self.descent.job, self.descent.network, 0, 0)
         if self.descent.span.phase == ANN:
             yield from self.descent.epochs()
             if self._stopped():
@@ -110,6 +112,7 @@ class DietRun:
             "converted": converted,
             "thresholds": {name: layer.scalars()["v_threshold"] for name, layer in spiking.network.spiking_layers()},
         }
+        spiking.position.trained_before = ann.n_trained
         self.descent = spiking
         yield from spiking.trained_series()
         yield from spiking.checkpoint()

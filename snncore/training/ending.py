@@ -50,7 +50,7 @@ def result(descent: Descent, found: Tested) -> dict[str, Any]:
         "metrics": split_metrics(descent.position.train, found.validation, found.test),
         "confusion_matrix": confusion_matrix(job, found.test),
         "firing": firing(job, found.test),
-        "cost": cost(job, descent.network, found.test, descent.step, descent.interruptions.elapsed_s),
+        "cost": cost(job, descent.network, found.test, descent.n_trained, descent.interruptions.elapsed_s),
         "environment": describe(job, setting.device, descent.network.engine.name),
         "weights": {"kind": training.final_weights, "epoch": descent.position.best_epoch},
         "epochs": descent.position.epoch - 1,
