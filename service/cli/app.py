@@ -8,7 +8,21 @@ from collections.abc import Sequence
 
 import typer
 
-from service.cli import bench, datasets, demo, doctor, figures, jobs, keys, presets, rasters, reproduce, running, sweeps
+from service.cli import (
+    bench,
+    datasets,
+    demo,
+    doctor,
+    fields,
+    figures,
+    jobs,
+    keys,
+    presets,
+    rasters,
+    reproduce,
+    running,
+    sweeps,
+)
 from service.cli.output import ExitCode, complain, program
 from service.client import ServiceError, ServiceUnreachable
 
@@ -21,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     epilog="Exit codes: 0 done, 1 the job failed or was cancelled, 2 bad usage, 3 the service is not reachable.",
 )
-for module in (running, jobs, sweeps, rasters, figures, reproduce, presets, doctor, bench, demo):
+for module in (running, jobs, sweeps, rasters, fields, figures, reproduce, presets, doctor, bench, demo):
     module.register(app)
 app.add_typer(sweeps.app, name="sweeps", rich_help_panel="Jobs")
 app.add_typer(datasets.app, name="datasets", rich_help_panel="Jobs")

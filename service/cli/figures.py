@@ -11,6 +11,7 @@ from rich.markup import escape
 from service.cli.output import DEFAULT, ExitCode, Url, complain, connect, err
 from service.client import NothingToDraw, figures, pictures, sweep_figures
 from service.client.figures import FigureKind
+from service.client.outcome_figures import OUTCOMES
 
 ENDINGS = (".png", ".svg", ".pdf")
 SWEEP = "swp_"
@@ -26,7 +27,7 @@ def figure(
     target: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where it goes: .png, .svg or .pdf.")],
     kind: Annotated[
         FigureKind,
-        typer.Option(help="learning curves, or a sample of a task; auto takes what goes with the job's task."),
+        typer.Option(help="learning curves, a sample, or an outcome; auto takes what goes with task and training."),
     ] = "auto",
     sample: Annotated[int | None, typer.Option(min=0, help="This sample instead of the first one.")] = None,
     epoch: Annotated[int | None, typer.Option(min=0, help="This epoch instead of the last one.")] = None,
@@ -38,7 +39,8 @@ def figure(
     ] = None,
     url: Url = DEFAULT,
 ) -> None:
-    """Draw how a job or the jobs of a sweep learned, or a sample: rates, a recall, a sequence, a class over time."""
+    """Draw how a job or the jobs of a sweep learned; a sample: rates, a recall, a sequence, a class over time; or an
+    outcome: receptive fields, confused classes, reaction times, a conversion."""
     if target.suffix.lower() not in ENDINGS:
         complain(f"{target}: the ending chooses the format, one of {', '.join(ENDINGS)}")
         raise typer.Exit(ExitCode.USAGE)
@@ -53,7 +55,7 @@ def figure(
             else:
                 drawn = figures.draw(client, of, kind, split=split or "test", sample=sample, epoch=epoch)
         except NothingToDraw as error:
-            of_samples = not is_sweep and kind != "learning"
+            of_samples = not is_sweep and kind != "learning" and kind not in OUTCOMES
             complain(str(error), hint="`--kind learning` needs nothing but curves." if of_samples else "")
             raise typer.Exit(ExitCode.USAGE) from error
     try:
@@ -70,6 +72,8 @@ def _unfit(
     """Which option does not go with what is drawn."""
     if is_sweep and (kind not in ("auto", "learning") or sample is not None or epoch is not None):
         return "of a sweep there are learning curves only: leave out --kind, --sample and --epoch"
+    if kind in OUTCOMES and (sample is not None or (epoch is not None and kind != "fields")):
+        return f"--kind {kind} draws no sample" + ("" if kind == "fields" else ", and the end of the training")
     if metrics and not is_sweep:
         return "--metric goes with a sweep; the learning curves of a job are those of loss and accuracy"
     return None

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from service.cli.output import DEFAULT, ExitCode, JobId, Json, Url, complain, connect, err, out, print_json, table
+from service.cli.saving import media_type_of, write
 from service.client import RasterInfo
 
 MEDIA_TYPES = {
@@ -37,12 +38,7 @@ def raster(
     url: Url = DEFAULT,
 ) -> None:
     """List the spike rasters of a job, or save one with --out: of those that fit, the one of the last epoch."""
-    media_type = None
-    if target is not None:
-        media_type = MEDIA_TYPES.get(target.suffix.lower())
-        if media_type is None:
-            complain(f"{target}: the ending chooses the format, one of {', '.join(MEDIA_TYPES)}")
-            raise typer.Exit(ExitCode.USAGE)
+    media_type = None if target is None else media_type_of(target, MEDIA_TYPES)
     with connect(url) as client:
         found = client.rasters(job_id, epoch=epoch, split=split, layer=layer, sample=sample)
         if target is None or media_type is None:
@@ -56,11 +52,7 @@ def raster(
             raise typer.Exit(ExitCode.USAGE)
         chosen = best(found)
         content = client.raster_file(job_id, chosen.id, media_type)
-    try:
-        target.write_bytes(content)
-    except OSError as error:
-        complain(f"cannot write {target}: {error.strerror}")
-        raise typer.Exit(ExitCode.USAGE) from error
+    write(target, content)
     err.print(f"{escape(str(target))}: {describe(chosen)}")
 
 

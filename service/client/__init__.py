@@ -11,6 +11,7 @@ It speaks HTTP and needs neither torch nor the rest of the service.
 
 from __future__ import annotations
 
+from service.client.arrays import Curve, ReceptiveFields, Spikes
 from service.client.chain import ChainedJob
 from service.client.client import Client
 from service.client.connection import DEFAULT_URL
@@ -18,7 +19,6 @@ from service.client.errors import ClientError, FieldError, NothingToDraw, Servic
 from service.client.models import (
     TERMINAL,
     CheckpointInfo,
-    Curve,
     Dataset,
     Event,
     Illustration,
@@ -29,8 +29,8 @@ from service.client.models import (
     Progress,
     RasterInfo,
     Reading,
+    ReceptiveFieldsInfo,
     Series,
-    Spikes,
     Statistic,
     Sweep,
     SweepJob,
@@ -60,6 +60,8 @@ __all__ = [
     "Progress",
     "RasterInfo",
     "Reading",
+    "ReceptiveFields",
+    "ReceptiveFieldsInfo",
     "Series",
     "ServiceError",
     "ServiceUnreachable",

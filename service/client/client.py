@@ -186,7 +186,8 @@ class Client(SweepCalls, ResultCalls, DatasetCalls, IllustrationCalls):
         epoch: int | None = None,
     ) -> Figure:
         """A matplotlib figure: `learning` curves, output `rates` of a sample, a `recall` sequence, the `sequence` of an
-        image, or what was read at `every_step`; `auto` takes what goes with the task and was recorded. The last epoch's
+        image, what was read at `every_step`; receptive `fields`, the `confusion` of classes, `reaction_times`, or the
+        bars of a `conversion`. `auto` takes what goes with the task or the training and was recorded. The last epoch's
         first sample unless another is named.
 
         Raises `NothingToDraw` for a job that has not recorded it.

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from service.client import pictures
+from service.client.drawn import Drawn
 from service.client.errors import NothingToDraw
 from service.client.models import Job, RasterInfo, Reading
+from service.client.outcome_figures import OF_TRAINING, OUTCOMES
 from service.client.pictures import Reference, Sample
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from service.client.client import Client
 
-FigureKind: TypeAlias = Literal["auto", "learning", "rates", "recall", "sequence", "every_step"]
+FigureKind: TypeAlias = Literal[
+    "auto",
+    "learning",
+    "rates",
+    "recall",
+    "sequence",
+    "every_step",
+    "fields",
+    "confusion",
+    "reaction_times",
+    "conversion",
+]
 
 SERIES = [(name, split) for name in ("loss", "accuracy") for split in ("train", "validation", "test")]
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """A figure, and what it shows."""
-
-    kind: str
-    title: str
-    figure: Figure
 
 
 def draw(
@@ -39,11 +40,15 @@ def draw(
     sample: int | None = None,
     epoch: int | None = None,
 ) -> Drawn:
-    """The picture of a kind; `auto` takes the one that goes with the task. Raises `NothingToDraw`."""
+    """The picture of a kind; `auto` takes the one that goes with the task or the training. Raises `NothingToDraw`."""
     job = client.job(job_id)
     name = job.name or job.preset or job.id
     if kind == "learning":
         return _learning(client, job, name)
+    if kind in OUTCOMES:
+        return OUTCOMES[kind](client, job, name, epoch)
+    if kind == "auto" and sample is None and (own := _of_training(client, job, name, epoch)) is not None:
+        return own
     infos = _recorded(client.rasters(job_id, split=split, sample=sample, epoch=epoch))
     reading = next((info.reading for info in infos if info.reading is not None), None)
     if kind == "auto":
@@ -68,6 +73,15 @@ def draw(
         "every_step": pictures.every_step,
     }[kind]
     return Drawn(kind, title, drawing(shown, title))
+
+
+def _of_training(client: Client, job: Job, name: str, epoch: int | None) -> Drawn | None:
+    """The picture that goes with the way of learning, where there is one."""
+    kind = OF_TRAINING.get(job.spec.get("training", {}).get("kind"))
+    try:
+        return None if kind is None else OUTCOMES[kind](client, job, name, epoch)
+    except NothingToDraw:
+        return None
 
 
 def _kind_for(job: Job, reading: Reading) -> FigureKind:

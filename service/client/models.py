@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
@@ -205,6 +203,22 @@ class RasterInfo(Answer):
     reading: Reading | None = None
 
 
+class ReceptiveFieldsInfo(Answer):
+    """The receptive fields of a layer at a moment, without their weights."""
+
+    id: str
+    epoch: int
+    step: int
+    layer: str
+    n_neurons: int
+    n_features: int
+    shape: tuple[int, int, int] | None = None
+    """Height, width and channels of the picture that the features are."""
+    low: float | None = None
+    high: float | None = None
+    labels: list[int | None] | None = None
+
+
 class CheckpointInfo(Answer):
     kind: str
     epoch: int
@@ -279,21 +293,3 @@ class Event:
     seq: int
     type: str
     data: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """The points of one metric; a value that was not finite is NaN."""
-
-    name: str
-    split: str
-    step: NDArray[np.int64]
-    value: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Spikes:
-    """Spikes of a raster (or of a window of it), in order of time."""
-
-    times_ms: NDArray[np.float32]
-    neurons: NDArray[np.uint32]

@@ -1,4 +1,4 @@
-"""Calls about what came of a job: numbers, curves, rasters, weights."""
+"""Calls about what came of a job: numbers, curves, rasters, receptive fields, weights."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
+from service.client.arrays import Curve, ReceptiveFields, Spikes
 from service.client.connection import Connection, path_of_job
-from service.client.models import CheckpointInfo, Curve, RasterInfo, Series, Spikes
+from service.client.models import CheckpointInfo, RasterInfo, ReceptiveFieldsInfo, Series
 
 ARROW = "application/vnd.apache.arrow.stream"
 NPZ = "application/x-npz"
@@ -96,6 +97,27 @@ class ResultCalls(Connection):
         """A raster in any format the service knows: Arrow, NPZ, `image/png`, `image/svg+xml`."""
         params = {"from_ms": from_ms, "to_ms": to_ms, "neurons": neurons}
         path = f"{path_of_job(job_id)}/rasters/{quote(raster_id, safe='')}"
+        return self._transport.request("GET", path, params=params, headers={"Accept": media_type}).content
+
+    def receptive_fields(
+        self, job_id: str, *, epoch: int | None = None, layer: str | None = None
+    ) -> list[ReceptiveFieldsInfo]:
+        """The receptive fields that were recorded, newest first."""
+        pages = self._pages(f"{path_of_job(job_id)}/receptive-fields", {"epoch": epoch, "layer": layer})
+        return [ReceptiveFieldsInfo.of(item) for item in pages]
+
+    def fields(self, job_id: str, fields_id: str, *, neurons: str | None = None) -> ReceptiveFields:
+        """The weights of receptive fields as arrays; `neurons` is a selection such as "0:50,80"."""
+        content = self.fields_file(job_id, fields_id, NPZ, neurons=neurons)
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return ReceptiveFields(arrays["neurons"], arrays["weights"], arrays.get("labels"))
+
+    def fields_file(
+        self, job_id: str, fields_id: str, media_type: str, *, neurons: str | None = None, labels: bool = False
+    ) -> bytes:
+        """Receptive fields in any format the service knows: Arrow, NPZ, `image/png`, where `labels` writes classes."""
+        params = {"neurons": neurons, "labels": "true" if labels else None}
+        path = f"{path_of_job(job_id)}/receptive-fields/{quote(fields_id, safe='')}"
         return self._transport.request("GET", path, params=params, headers={"Accept": media_type}).content
 
     def checkpoints(self, job_id: str) -> list[CheckpointInfo]:

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from service.client import pictures
+from service.client.arrays import Curve
+from service.client.drawn import Drawn
 from service.client.errors import NothingToDraw
-from service.client.figures import Drawn, references_of
-from service.client.models import Curve, SweepJob
+from service.client.figures import references_of
+from service.client.models import SweepJob
 from service.client.pictures import PointCurves, Reference
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.client import RasterInfo, Reading, Spikes
+from service.client import RasterInfo, Reading, ReceptiveFields, ReceptiveFieldsInfo, Spikes
 from service.client.pictures import Sample
 from service.client.pictures.sample import Panel
 
@@ -176,3 +176,65 @@ def sequence_sample(side: int = 28, prediction: int = 0, last_step_only: bool = 
         input=ink.ravel().tolist(),
     )
     return Sample([panel("hidden", firing(random, rates_hz, n_steps))], reading)
+
+
+def digit_fields(n: int = 40, classes: bool = True) -> tuple[ReceptiveFieldsInfo, ReceptiveFields]:
+    """Rings of ink as neurons learn them, of which each stands for a class and every seventh for none."""
+    random = np.random.default_rng(SEED)
+    y, x = np.mgrid[:28, :28] / 27 - 0.5
+    radius, aspect = random.uniform(0.1, 0.35, (2, n, 1, 1))
+    ink = np.exp(-(((np.hypot(x, y * (0.6 + aspect)) - radius) / 0.08) ** 2)) * random.random((n, 28, 28))
+    labels = np.where(np.arange(n) % 7 == 0, -1, random.integers(0, 10, n))
+    info = {
+        "id": "rcf_1",
+        "epoch": 3,
+        "step": 300,
+        "layer": "excitatory",
+        "n_neurons": n,
+        "n_features": 784,
+        "shape": [28, 28, 1],
+        "low": float(ink.min()),
+        "high": float(ink.max()),
+    }
+    weights = ink.reshape(n, -1).astype(np.float32)
+    return ReceptiveFieldsInfo.of(info), ReceptiveFields(
+        np.arange(n, dtype=np.uint32), weights, labels if classes else None
+    )
+
+
+def decisions(wrong: int = 120) -> dict[str, Any]:
+    """Right answers at about 33 ms, wrong ones at about 70 ms, on two splits."""
+    random = np.random.default_rng(SEED)
+    edges = np.linspace(0, 500, 51)
+    splits = {}
+    for split, n in (("train", 1000), ("test", 900)):
+        times = {"correct": random.gamma(4, 9, n), "wrong": random.gamma(4, 18, wrong)}
+        splits[split] = {
+            "n": n + wrong + 9,
+            "n_missed": 9,
+            "histograms": {which: np.histogram(found, edges)[0].tolist() for which, found in times.items()},
+            "median_ms": {which: float(np.median(found)) if len(found) else None for which, found in times.items()},
+            "correct_against_wrong": {"d": 0.53, "p": 1e-36, "n": [n, wrong]} if wrong else None,
+            "fast_error_share": 0.2,
+        }
+    return {
+        "bound": 12.0,
+        "edges_ms": edges.tolist(),
+        "splits": splits,
+        "train_against_test": {"d": 0.07, "p": 0.054, "n": [900, 900]},
+    }
+
+
+def conversion_outcome() -> dict[str, Any]:
+    return {
+        "ann": {"train": {"accuracy": 0.999, "loss": 0.01}, "test": {"accuracy": 0.993, "loss": 0.03}},
+        "converted": [{"steps": 5, "accuracy": 0.906}, {"steps": 100, "accuracy": 0.989}],
+        "fine_tuned": {"train": {"accuracy": 0.998, "loss": 0.01}, "test": {"accuracy": 0.992, "loss": 0.03}},
+    }
+
+
+CONFUSION = [[90, 2, 8], [1, 99, 0], [20, 30, 50]]
+CONFUSED = [
+    {"true": 2, "predicted": 1, "count": 30, "share": 0.3},
+    {"true": 2, "predicted": 0, "count": 20, "share": 0.2},
+]

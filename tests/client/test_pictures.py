@@ -10,9 +10,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 
-from service.client import Curve, RasterInfo, Spikes, pictures
+from service.client import Curve, RasterInfo, ReceptiveFields, Spikes, pictures
 from service.client.pictures.every_step import probabilities
-from tests.client.samples import every_step_sample, k_winners_sample, recall_sample, sequence_sample, softmax_sample
+from tests.client.samples import (
+    CONFUSED,
+    CONFUSION,
+    conversion_outcome,
+    decisions,
+    digit_fields,
+    every_step_sample,
+    k_winners_sample,
+    recall_sample,
+    sequence_sample,
+    softmax_sample,
+)
 
 
 def curve(name: str, split: str, *values: float) -> Curve:
@@ -263,3 +274,87 @@ def test_seeds_are_averaged_where_all_of_them_have_a_value() -> None:
 def test_a_sweep_without_curves_is_no_picture() -> None:
     with pytest.raises(ValueError, match="no curves"):
         pictures.sweep_curves([pictures.PointCurves("nothing", [])], "title")
+
+
+# --- outcomes -------------------------------------------------------------------------------------------------------
+
+
+def test_fields_have_a_tile_a_neuron_sorted_by_class_with_those_without_one_at_the_end(tmp_path: Path) -> None:
+    info, fields = digit_fields(40)
+    figure = pictures.receptive_fields(info, fields, "title")
+    axes = figure.axes[0]
+    sheet = np.asarray(axes.images[0].get_array())
+    assert sheet.shape == (6 * 29 + 1, 7 * 29 + 1), "six rows of seven"
+    assert fields.labels is not None
+    first = int(np.flatnonzero(fields.labels == fields.labels[fields.labels >= 0].min())[0])
+    assert np.array_equal(sheet[1:29, 1:29], fields.weights[first].reshape(28, 28))
+    last = int(np.flatnonzero(fields.labels < 0)[-1])
+    assert np.array_equal(sheet[146:174, 117:145], fields.weights[last].reshape(28, 28)), "the 40th tile"
+    assert [int(word) for word in texts(axes)] == sorted(fields.labels[fields.labels >= 0])
+    assert axes.images[0].get_clim() == (info.low, info.high)
+    pictures.save(figure, tmp_path / "fields.png")
+
+
+def test_fields_without_classes_stand_in_their_order_and_negative_ones_around_zero() -> None:
+    info, fields = digit_fields(4, classes=False)
+    figure = pictures.receptive_fields(info.model_copy(update={"low": -3.0}), fields, "title")
+    image = figure.axes[0].images[0]
+    assert np.array_equal(np.asarray(image.get_array())[1:29, 30:58], fields.weights[1].reshape(28, 28))
+    assert image.get_clim() == (-3, 3)
+
+
+@pytest.mark.parametrize(("channels", "sheet"), [(3, (6, 6, 3)), (2, (6, 10))])
+def test_colours_are_drawn_as_such_and_other_channels_side_by_side(channels: int, sheet: tuple[int, ...]) -> None:
+    info, _ = digit_fields(1)
+    weights = np.random.default_rng(0).random((1, 4 * 4 * channels)).astype(np.float32)
+    small = info.model_copy(update={"shape": (4, 4, channels)})
+    fields = ReceptiveFields(np.zeros(1, np.uint32), weights, None)
+    assert np.asarray(pictures.receptive_fields(small, fields, "t").axes[0].images[0].get_array()).shape == sheet
+
+
+def test_a_confusion_matrix_has_right_and_wrong_answers_apart_and_names_the_pairs(tmp_path: Path) -> None:
+    figure = pictures.confusion(CONFUSION, CONFUSED, "title")
+    cells, words = figure.axes
+    right, wrong = (np.ma.getmaskarray(image.get_array()) for image in cells.images)
+    assert np.array_equal(~right, np.eye(3, dtype=bool))
+    assert np.array_equal(right, ~wrong)
+    assert texts(cells) == [str(n) for row in CONFUSION for n in row if n]
+    assert cells.get_title(loc="right") == "239 of 300 answers right"
+    assert texts(words) == ["2 → 1   30 times, 30.0%\n2 → 0   20 times, 20.0%"]
+    pictures.save(figure, tmp_path / "confusion.png")
+    pictures.save(pictures.confusion(np.diag(range(30)).tolist(), [], "none"), tmp_path / "many.png")
+
+
+@pytest.mark.parametrize("wrong", [120, 0])
+def test_reaction_times_are_shares_of_their_answers_with_their_medians_and_tests(wrong: int, tmp_path: Path) -> None:
+    outcome = decisions(wrong)
+    figure = pictures.reaction_times(outcome, "title")
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["train", "test"]
+    train = figure.axes[0]
+    for patch, which in zip(train.patches[::2], ("correct", "wrong"), strict=False):
+        assert isinstance(patch, StepPatch)
+        counts = np.array(outcome["splits"]["train"]["histograms"][which])
+        assert np.allclose(patch.get_data().values, counts / counts.sum())
+    assert len(train.patches) == (4 if wrong else 2)
+    medians = [np.ravel(line.get_xdata())[0] for line in train.lines]
+    assert medians == [median for median in outcome["splits"]["train"]["median_ms"].values() if median is not None]
+    assert ("D = 0.530, p = 1e-36, n = 1,000 and 120" in train.get_xlabel()) == bool(wrong)
+    assert figure.get_supxlabel() == "training against test: D = 0.070, p = 0.054, n = 900 and 900"
+    pictures.save(figure, tmp_path / "times.png")
+
+
+def test_a_conversion_has_a_bar_a_phase_and_a_line_a_layer(tmp_path: Path) -> None:
+    names = [f"{name}.hidden_{i}" for name in ("leak", "v_threshold") for i in (1, 2)]
+    figure = pictures.conversion(conversion_outcome(), [curve(name, "train", 1, 0.9) for name in names], "title")
+    bars, leak, threshold = figure.axes
+    assert [bar.get_height() for bar in bars.containers[0]] == [0.993, 0.906, 0.989, 0.992]
+    assert [label.get_text() for label in bars.get_xticklabels()] == [
+        "not spiking",
+        "converted,\n5 steps",
+        "converted,\n100 steps",
+        "fine-tuned",
+    ]
+    assert [str(line.get_label()) for line in leak.lines] == ["hidden_1", "hidden_2"]
+    assert np.asarray(threshold.lines[1].get_ydata()).tolist() == [1, 0.9]
+    pictures.save(figure, tmp_path / "conversion.png")
+    assert len(pictures.conversion(conversion_outcome(), [], "no curves").axes) == 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from service.client.models import Curve
+from service.client.arrays import Curve
 from service.client.pictures.style import COLOURS, GREEN, GREY, INK, heading, headline, new_figure, plain
 
 if TYPE_CHECKING:

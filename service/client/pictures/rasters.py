@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.client.models import RasterInfo, Spikes
+from service.client.arrays import Spikes
+from service.client.models import RasterInfo
 from service.client.pictures.style import BLUE, GREY, LIGHT_GREY, heading, headline, new_figure, plain
 
 if TYPE_CHECKING:

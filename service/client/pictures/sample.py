@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.client.models import RasterInfo, Reading, Spikes
+from service.client.arrays import Spikes
+from service.client.models import RasterInfo, Reading
 
 Panel = tuple[RasterInfo, Spikes]
 

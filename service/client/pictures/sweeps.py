@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from service.client.models import Curve
+from service.client.arrays import Curve
 from service.client.pictures.curves import Reference, draw_references
 from service.client.pictures.style import heading, headline, new_figure, plain
 
