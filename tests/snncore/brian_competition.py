@@ -1,7 +1,7 @@
 """The cases of `competition_cases` in brian2, an independent simulator (Stimberg, Brette & Goodman 2019).
 
-brian2 gets the equations; how they are integrated, how spikes find their synapses and how traces fall between two events
-is its own. It lives in a process of its own: importing it takes over logging, warnings and uncaught exceptions.
+brian2 gets the equations; how they are integrated, how spikes find their synapses and how traces fall between two
+events is its own. It runs in a separate process: importing it takes over logging, warnings and uncaught exceptions.
 
 When things happen in a step of brian2, so that input times are the ones of the case, to any step:
 
@@ -13,12 +13,14 @@ When things happen in a step of brian2, so that input times are the ones of the 
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 from tests.snncore.competition_cases import Case, Outcome
@@ -38,7 +40,10 @@ class Request:
 def simulate(requests: Sequence[Request]) -> list[Outcome]:
     """All of them in one process, since importing brian2 takes longer than a small simulation."""
     command = [sys.executable, "-m", "tests.snncore.brian_process"]
-    done = subprocess.run(command, input=pickle.dumps(list(requests)), cwd=ROOT, capture_output=True, check=False)
+    with TemporaryDirectory() as folder:  # where brian2 logs
+        environment = {**os.environ, "TMPDIR": folder}
+        asked = pickle.dumps(list(requests))
+        done = subprocess.run(command, input=asked, cwd=ROOT, env=environment, capture_output=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr.decode())
     outcomes: list[Outcome] = pickle.loads(done.stdout)

@@ -21,19 +21,25 @@ dv/dt = ((v_rest - v) + g_e * (e_exc - v) + g_i * (e_inh - v)) / tau : volt (unl
 dg_e/dt = -g_e / tau_e : 1
 dg_i/dt = -g_i / tau_i : 1
 """
+# x_pre, x_post and x_slow of the rules: brian2 keeps names that end so for itself.
 SYNAPSES = """
 w : 1
 arrived : second
-dx_pre/dt = -x_pre / tau_pre : 1 (event-driven)
-dx_post/dt = -x_post / tau_post : 1 (event-driven)
-dx_slow/dt = -x_slow / tau_slow : 1 (event-driven)
+dbefore/dt = -before / tau_pre : 1 (event-driven)
+dafter/dt = -after / tau_post : 1 (event-driven)
+dafter_slow/dt = -after_slow / tau_slow : 1 (event-driven)
 """
-ON_PRE = {"triplet": "w - eta_pre * x_post", "symmetric": "w - eta_pre * x_post * w**mu"}
+ON_PRE = {
+    "triplet": "w - eta_pre * after",
+    "pair": "w - eta_pre * after",
+    "symmetric": "w - eta_pre * after * w**mu",
+}
 ON_POST = {
-    "triplet": "w + eta_post * x_pre * x_slow",
-    "power": "w + eta_post * (x_pre - x_tar) * (1 - w)**mu",
-    "symmetric": "w + eta_post * (x_pre - x_tar) * (1 - w)**mu",
-    "exponential": "w + eta_post * (x_pre * exp(-beta * w) - x_tar * exp(-beta * (1 - w)))",
+    "triplet": "w + eta_post * before * after_slow",
+    "pair": "w + eta_post * before",
+    "power": "w + eta_post * (before - x_tar) * (1 - w)**mu",
+    "symmetric": "w + eta_post * (before - x_tar) * (1 - w)**mu",
+    "exponential": "w + eta_post * (before * exp(-beta * w) - x_tar * exp(-beta * (1 - w)))",
     "rectangular": "w + recent * eta_post * exp(-beta * w) - (1 - recent) * alpha_minus * exp(-beta_minus * (1 - w))",
 }
 LONG_AGO_S = -1000.0
@@ -75,10 +81,11 @@ def run(request: Request) -> Outcome:
     case, dt = request.case, request.dt_ms * b.ms
     b.defaultclock.dt = dt
     n_inputs, n = case.weights.shape
-    exc, inh = _populations(request, n)
+    exc = _excitatory(request, n)
     # An input spike acts before potentials move, as if it had come at the very start of the step.
     inputs = b.SpikeGeneratorGroup(n_inputs, case.sources, case.times_ms * b.ms, when="start", order=-2)
     feed = _input_synapses(case, inputs, exc)
+    inh = _inhibitory(request, n)
     excite = b.Synapses(exc, inh, on_pre="g_e_post += w_exc_inh", namespace={"w_exc_inh": case.w_exc_inh})
     excite.connect(j="i")
     inhibit = b.Synapses(inh, exc, on_pre="g_i_post += w_inh_exc", namespace={"w_inh_exc": case.w_inh_exc})
@@ -104,31 +111,37 @@ def run(request: Request) -> Outcome:
     )
 
 
-def _populations(request: Request, n: int) -> tuple[Any, Any]:
+def _excitatory(request: Request, n: int) -> Any:
     case = request.case
-    adapting = "dtheta/dt = -theta / tau_theta : volt" if case.rule is not None else "theta : volt (constant)"
-    exc = b.NeuronGroup(
+    learns = case.rule is not None
+    group = b.NeuronGroup(
         n,
-        NEURONS + adapting,
+        NEURONS + ("dtheta/dt = -theta / tau_theta : volt" if learns else "theta : volt (constant)"),
         threshold="v > v_threshold + theta",
-        reset="v = v_reset; theta += theta_plus" if case.rule is not None else "v = v_reset",
-        namespace=_constants(case.exc)
-        | {"theta_plus": case.theta_plus * b.mV, "tau_theta": case.tau_theta_ms * b.ms},
+        reset="v = v_reset; theta += theta_plus" if learns else "v = v_reset",
+        namespace=_constants(case.exc) | {"theta_plus": case.theta_plus * b.mV, "tau_theta": case.tau_theta_ms * b.ms},
         refractory=_refractory(case.exc, request.dt_ms),
         method=request.method,
     )
-    exc.v, exc.theta = case.exc.v_rest * b.mV, case.theta * b.mV
-    inh = b.NeuronGroup(
+    group.v, group.theta = case.exc.v_rest * b.mV, case.theta * b.mV
+    return group
+
+
+def _inhibitory(request: Request, n: int) -> Any:
+    population = request.case.inh
+    if population is None or request.case.one_spike:
+        raise ValueError("brian2 is asked for networks with inhibitory neurons and without `one_spike` only")
+    group = b.NeuronGroup(
         n,
         NEURONS,
         threshold="v > v_threshold",
         reset="v = v_reset",
-        namespace=_constants(case.inh),
-        refractory=_refractory(case.inh, request.dt_ms),
+        namespace=_constants(population),
+        refractory=_refractory(population, request.dt_ms),
         method=request.method,
     )
-    inh.v = case.inh.v_rest * b.mV
-    return exc, inh
+    group.v = population.v_rest * b.mV
+    return group
 
 
 def _refractory(population: Population, dt_ms: float) -> Any:
@@ -146,7 +159,8 @@ def _constants(population: Population) -> dict[str, Any]:
 
 def _input_synapses(case: Case, inputs: Any, exc: Any) -> Any:
     rule = case.rule
-    feed = b.Synapses(inputs, exc, **_learning(rule)) if rule else b.Synapses(inputs, exc, "w : 1", on_pre="g_e_post += w")
+    synapses = {"model": "w : 1", "on_pre": "g_e_post += w"} if rule is None else _learning(rule)
+    feed = b.Synapses(inputs, exc, **synapses)
     feed.connect()
     i, j = np.asarray(feed.i), np.asarray(feed.j)
     feed.w = case.weights[i, j]
@@ -171,12 +185,12 @@ def _learning(rule: Rule) -> dict[str, Any]:
     }
     return {
         "model": SYNAPSES,
-        "on_pre": "\n".join(["g_e_post += w", *depress, f"x_pre = {new.format('x_pre')}", "arrived = t"]),
+        "on_pre": "\n".join(["g_e_post += w", *depress, f"before = {new.format('before')}", "arrived = t"]),
         "on_post": "\n".join(
             [
                 *recent,
                 f"w = clip({ON_POST[rule.kind]}, 0, 1)",
-                *(f"{trace} = {new.format(trace)}" for trace in ("x_post", "x_slow")),
+                *(f"{trace} = {new.format(trace)}" for trace in ("after", "after_slow")),
             ]
         ),
         "namespace": {name: getattr(rule, name) for name in names}

@@ -1,13 +1,13 @@
 """A small network of Diehl & Cook (2015), what it is shown, and what comes of it.
 
-`numpy_competition` runs it step by step in plain loops, `brian_competition` in brian2, by brian2's own rules. Potentials
-are in mV, conductances in units of the leak's, times in ms: nothing here depends on a time step.
+`numpy_competition` runs it step by step in plain loops, `brian_competition` in brian2, by brian2's own rules.
+Potentials are in mV, conductances in units of the leak's, times in ms: nothing here depends on a time step.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class Rule:
     `rectangular` reads `eta_post` and `beta` for its alpha_plus and beta_plus.
     """
 
-    kind: Literal["triplet", "power", "exponential", "symmetric", "rectangular"]
+    kind: Literal["triplet", "pair", "power", "exponential", "symmetric", "rectangular"]
     eta_pre: float = 0.01
     eta_post: float = 0.1
     x_tar: float = 0.4
@@ -59,7 +59,8 @@ class Rule:
     """Whether a spike adds 1 to its traces, or sets them to 1."""
 
 
-RULES: tuple[Rule, ...] = tuple(Rule(kind) for kind in ("triplet", "power", "exponential", "symmetric", "rectangular"))
+KINDS = ("triplet", "pair", "power", "exponential", "symmetric", "rectangular")
+RULES = {kind: Rule(kind) for kind in KINDS}
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,10 @@ class Case:
     theta_plus: float = 0.05
     tau_theta_ms: float = 1e7
     exc: Population = EXCITATORY
-    inh: Population = INHIBITORY
+    inh: Population | None = INHIBITORY
+    """None: a spike adds `w_inh_exc` to the inhibition of all other neurons itself."""
+    one_spike: bool = False
+    """Whether of the neurons above threshold in a step only the one farthest above it fires."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ class Outcome:
     dt_ms: float
     spikes: Raster
     spikes_inh: Raster
+    """Of the inhibitory neurons; as `v_inh`, it stays empty where there are none."""
     v: Floats
     """At the end of each step, after a reset."""
     v_inh: Floats
@@ -104,32 +109,28 @@ class Outcome:
     """`[n_inputs, n]`, at the end."""
     theta: Floats
     """`[n]`, at the end."""
-    n_spikes: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "n_spikes", int(self.spikes.sum()))
 
     def spike_times_ms(self, neuron: int) -> Floats:
         """Of an excitatory neuron: a spike is found at the end of its step."""
         return (np.flatnonzero(self.spikes[:, neuron]) + 1.0) * self.dt_ms
 
 
-def noisy(seed: int, *, rule: Rule | None = None, w_inh_exc: float = 1.5, rate_hz: float = 60.0) -> Case:
+def noisy(seed: int, **fields: Any) -> Case:
     """Poisson input at 20 synapses of each of five neurons for 200 ms, on a grid of 0.5 ms.
 
     Thresholds move by 0.5 mV a spike, and inhibition is weaker than in the paper, so that all of them get to fire.
     """
     generator = np.random.default_rng(seed)
-    n_inputs, n, n_slots, slot_ms = 20, 5, 400, 0.5
+    n_inputs, n, n_slots, slot_ms, rate_hz = 20, 5, 400, 0.5, 60.0
     slots, sources = np.nonzero(generator.random((n_slots, n_inputs)) < rate_hz * slot_ms / 1000)
-    return Case(
+    case = Case(
         times_ms=slots * slot_ms,
         sources=sources.astype(np.int64),
         weights=generator.uniform(0.1, 1.0, (n_inputs, n)),
         delays_ms=slot_ms * generator.integers(0, 21, (n_inputs, n)),
         theta=generator.uniform(11.0, 12.0, n),
         duration_ms=n_slots * slot_ms,
-        rule=rule,
-        w_inh_exc=w_inh_exc,
+        w_inh_exc=1.5,
         theta_plus=0.5,
     )
+    return replace(case, **fields)

@@ -34,10 +34,10 @@ class Neurons:
         self.g_exc *= math.exp(-self.dt_ms / self.population.tau_exc_ms)
         self.g_inh *= math.exp(-self.dt_ms / self.population.tau_inh_ms)
 
-    def move(self, threshold: Floats) -> Raster:
+    def move(self, threshold: Floats, *, one_spike: bool = False) -> Raster:
         """Those that fire."""
         p, dt = self.population, self.dt_ms
-        fired = np.zeros(len(self.v), np.bool_)
+        above = np.full(len(self.v), -np.inf)
         for j in range(len(self.v)):
             if self.waiting[j] > 0:
                 self.waiting[j] -= 1
@@ -47,10 +47,12 @@ class Neurons:
             total = 1 + exc + inh
             limit = (p.v_rest + exc * p.e_exc + inh * p.e_inh) / total
             self.v[j] = limit + (self.v[j] - limit) * math.exp(-dt * total / p.tau_ms)
-            if self.v[j] > threshold[j]:
-                fired[j] = True
-                self.v[j] = p.v_reset
-                self.waiting[j] = round(p.refractory_ms / dt)
+            above[j] = self.v[j] - threshold[j]
+        fired = above > 0
+        if one_spike and fired.any():
+            fired = np.arange(len(above)) == above.argmax()
+        self.v[fired] = p.v_reset
+        self.waiting[fired] = round(p.refractory_ms / dt)
         return fired
 
 
@@ -76,7 +78,7 @@ class Synapses:
         rule = self.rule
         if rule is None:
             return
-        if rule.kind == "triplet":
+        if rule.kind in ("triplet", "pair"):
             self._change(i, j, -rule.eta_pre * self.x_post[j])
         elif rule.kind == "symmetric":
             self._change(i, j, -rule.eta_pre * self.x_post[j] * self.w[i, j] ** rule.mu)
@@ -104,6 +106,8 @@ def on_post(rule: Rule, w: float, x_pre: float, x_post_slow: float, recent: bool
     match rule.kind:
         case "triplet":
             return rule.eta_post * x_pre * x_post_slow
+        case "pair":
+            return rule.eta_post * x_pre
         case "power" | "symmetric":
             return rule.eta_post * (x_pre - rule.x_tar) * (1 - w) ** rule.mu
         case "exponential":
@@ -119,31 +123,34 @@ def simulate(case: Case, dt_ms: float) -> Outcome:
     n = case.weights.shape[1]
     n_steps = round(case.duration_ms / dt_ms)
     arrivals = _arrivals(case, dt_ms, n_steps)
-    exc, inh = Neurons(case.exc, n, dt_ms), Neurons(case.inh, n, dt_ms)
+    exc, inh = Neurons(case.exc, n, dt_ms), None if case.inh is None else Neurons(case.inh, n, dt_ms)
     synapses = Synapses(case, dt_ms)
     theta = case.theta.copy()
     spikes, spikes_inh = np.zeros((n_steps, n), np.bool_), np.zeros((n_steps, n), np.bool_)
     v, v_inh, g_exc, g_inh = (np.zeros((n_steps, n)) for _ in range(4))
     for step in range(n_steps):
-        for fading in (exc, inh, synapses):
-            fading.fade()
+        exc.fade()
+        synapses.fade()
         if case.rule is not None:
             theta *= math.exp(-dt_ms / case.tau_theta_ms)
         for i, j in arrivals[step]:
             exc.g_exc[j] += synapses.w[i, j]
             synapses.arrive(step, i, j)
+        inhibiting = spikes if inh is None else spikes_inh
         for j in range(n):
-            if step and spikes[step - 1, j]:
-                inh.g_exc[j] += case.w_exc_inh
-            exc.g_inh[j] += case.w_inh_exc * sum(step and spikes_inh[step - 1, k] for k in range(n) if k != j)
+            exc.g_inh[j] += case.w_inh_exc * sum(step and inhibiting[step - 1, k] for k in range(n) if k != j)
         g_exc[step], g_inh[step] = exc.g_exc, exc.g_inh
-        spikes[step] = exc.move(case.exc.v_threshold + theta)
-        spikes_inh[step] = inh.move(np.full(n, case.inh.v_threshold))
+        spikes[step] = exc.move(case.exc.v_threshold + theta, one_spike=case.one_spike)
         for j in np.flatnonzero(spikes[step]):
             synapses.fire(step, int(j))
             if case.rule is not None:
                 theta[j] += case.theta_plus
-        v[step], v_inh[step] = exc.v, inh.v
+        v[step] = exc.v
+        if inh is not None:
+            inh.fade()
+            inh.g_exc += case.w_exc_inh * (spikes[step - 1] if step else 0)
+            spikes_inh[step] = inh.move(np.full(n, inh.population.v_threshold))
+            v_inh[step] = inh.v
     return Outcome(dt_ms, spikes, spikes_inh, v, v_inh, g_exc, g_inh, synapses.w, theta)
 
 
