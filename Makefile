@@ -21,7 +21,7 @@ PARALLEL ?= -n 2 --dist loadfile
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-KERNELS := setup.py $(wildcard snncore/engines/cpu/kernels/*)
+KERNELS := setup.py $(wildcard snncore/*/kernels/* snncore/*/*/kernels/*)
 
 $(STAMP): pyproject.toml constraints.txt $(KERNELS)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -88,5 +88,5 @@ constraints: $(STAMP) ## write constraints.txt anew from what .venv holds
 	@$(BIN)/python .ci/freeze.py > constraints.new && mv constraints.new constraints.txt && touch $(STAMP)
 
 clean: ## remove .venv and everything that was built
-	rm -rf $(VENV) $(PEERS) snncore/engines/cpu/libscan.so build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo-output
+	rm -rf $(VENV) $(PEERS) snncore/engines/cpu/libscan.so snncore/plasticity/libplasticity.so build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo-output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,9 +17,15 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-KERNELS = Path("snncore/engines/cpu/kernels")
+SCAN = Path("snncore/engines/cpu/kernels")
+PLASTICITY = Path("snncore/plasticity/kernels")
 # Potentials must come to the same bits as in the reference, so nothing is contracted in the scan.
-CONTRACTION = {"scan.c": "off", "weights.c": "off", "products.c": "fast"}
+CONTRACTION = {"scan.c": "off", "weights.c": "off", "products.c": "fast", "competition.c": "fast", "draw.c": "off"}
+
+
+def library(name: str, folder: Path, sources: list[str]) -> Extension:
+    headers = [str(header) for header in sorted(folder.glob("*.h"))]
+    return Extension(name, sources=[str(folder / source) for source in sources], depends=headers)
 
 
 def processor_flags() -> list[str]:
@@ -65,11 +71,8 @@ class BuildKernels(build_ext):
 
 setup(
     ext_modules=[
-        Extension(
-            "snncore.engines.cpu.libscan",
-            sources=[str(KERNELS / name) for name in CONTRACTION],
-            depends=[str(KERNELS / name) for name in ("scan.h", "bits.h")],
-        )
+        library("snncore.engines.cpu.libscan", SCAN, ["scan.c", "weights.c", "products.c"]),
+        library("snncore.plasticity.libplasticity", PLASTICITY, ["competition.c", "draw.c"]),
     ],
     cmdclass={"build_ext": BuildKernels},
 )

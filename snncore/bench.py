@@ -48,7 +48,7 @@ def job_of(preset: str, changes: dict[str, Any], engine: str) -> JobSpec:
 def bare_steps(job: JobSpec) -> Iterator[float]:
     """Seconds of one optimiser update after another, on one batch that is encoded beforehand."""
     network, task = make_network(job, torch.device("cpu")), make_task(job)
-    optimiser = make_adam(network, job.training.optimiser)
+    optimiser = make_adam(network, job.bptt.optimiser)
     draw = torch.Generator().manual_seed(0)
     x = torch.rand(job.training.batch_size, n_features(job.dataset), generator=draw)
     y = torch.randint(0, 10, (len(x),), generator=draw)

@@ -75,6 +75,20 @@ class Raster:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceptiveFields:
+    """The incoming weights of the neurons of one layer: `weights` is float32 `[n_neurons, n_features]`."""
+
+    epoch: int
+    step: int
+    layer: str
+    shape: tuple[int, int, int] | None
+    """Height, width and channels of what a row is a picture of, in the order C has; None where it is no picture."""
+    weights: NDArray[np.float32]
+    labels: list[int | None] | None = None
+    """The class that each neuron stands for (None: none); None where neurons have no classes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """Weights as safetensors bytes. Only `last` carries what `train(resume=...)` needs to go on bit by bit."""
 
@@ -106,4 +120,4 @@ class Finished:
     result: dict[str, Any]
 
 
-Event: TypeAlias = Started | Progress | Metric | Raster | Checkpoint | Log | Stopped | Finished
+Event: TypeAlias = Started | Progress | Metric | Raster | ReceptiveFields | Checkpoint | Log | Stopped | Finished

@@ -34,12 +34,12 @@ class Network(nn.Module):
 
     def __init__(self, job: spec.JobSpec, device: torch.device, embedded: Mapping[str, Tensor] | None = None) -> None:
         super().__init__()
-        self.engine = choose_engine(job.training.engine, device)
-        self.backward = backward_strategy(job.training.backward)
-        architecture, readout = job.architecture, job.architecture.readout
+        self.engine = choose_engine(job.bptt.engine, device)
+        self.backward = backward_strategy(job.bptt.backward)
+        architecture, readout = job.layered, job.layered.readout
         self.group_size = readout.group_size if isinstance(readout, spec.SpikeCountReadout) else 1
         self.n_output_neurons = job.n_outputs * self.group_size
-        dtype = torch.float32 if job.training.precision == "float32" else torch.float64
+        dtype = torch.float32 if job.bptt.precision == "float32" else torch.float64
 
         matrices: dict[str, Synapses] = {}
 
@@ -110,7 +110,7 @@ class Network(nn.Module):
             if self.output is None:
                 layers["output"] = layer(job.population, to_output, name="output")
         self.layers = nn.ModuleDict(layers)
-        self.rewiring = Rewiring(job, matrices) if job.training.rewiring else None
+        self.rewiring = Rewiring(job, matrices) if job.bptt.rewiring else None
         self.register_buffer("kernel", readout_kernel(job).to(device=device, dtype=dtype), persistent=False)
         start, stop = windows(job)[0]
         self.window_ms = (stop - start) * job.encoding.dt_ms

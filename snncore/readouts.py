@@ -36,7 +36,7 @@ def leaky_kernel(tau_ms: float, dt_ms: float, start: int, stop: int) -> Tensor:
 
 def windows(job: spec.JobSpec) -> list[tuple[int, int]]:
     """The time steps (from, to) that each output is about: one window, or the frames of the encoding."""
-    encoding, readout = job.encoding, job.architecture.readout
+    encoding, readout = job.encoding, job.layered.readout
     n_steps = encoding.n_steps
     if isinstance(readout, spec.EveryStepReadout):
         return [(t, t + 1) for t in range(n_steps)]
@@ -57,7 +57,7 @@ def windows(job: spec.JobSpec) -> list[tuple[int, int]]:
 def readout_kernel(job: spec.JobSpec) -> Tensor:
     """How much a spike at each step weighs in what is read of each window: `[S, T]`, float64. Of readouts that look at
     every step, none."""
-    readout, n_steps = job.architecture.readout, job.encoding.n_steps
+    readout, n_steps = job.layered.readout, job.encoding.n_steps
     if not isinstance(readout, spec.LeakyReadout | spec.SpikeCountReadout):
         return torch.empty(0, n_steps, dtype=torch.float64)
     rows = []

@@ -38,8 +38,8 @@ class Rewiring(nn.Module):
         """`synapses` by the names of their matrices. Those that are rewired lose all weights but those of the initial
         mask, and the others keep their size: |N(0, 1)| / sqrt(fan_in) by default."""
         super().__init__()
-        assert job.training.rewiring is not None
-        self.form = job.training.rewiring
+        assert job.bptt.rewiring is not None
+        self.form = job.bptt.rewiring
         self.seed = job.seed
         chosen = spec.rewired_matrices(job)
         self.matrices = {matrix.name: matrix for matrix, _ in chosen}

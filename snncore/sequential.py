@@ -45,10 +45,10 @@ class SequentialNetwork(nn.Module):
     def __init__(self, job: spec.JobSpec, device: torch.device) -> None:
         super().__init__()
         assert isinstance(job.architecture, spec.Sequential)
-        self.engine = choose_engine(job.training.engine, device)
+        self.engine = choose_engine(job.bptt.engine, device)
         readout = job.architecture.readout
         self.group_size = readout.group_size if isinstance(readout, spec.SpikeCountReadout) else 1
-        dtype = torch.float32 if job.training.precision == "float32" else torch.float64
+        dtype = torch.float32 if job.bptt.precision == "float32" else torch.float64
         builder = _Builder(job, device, dtype, self.engine)
         for name, layer in spec.named_layers(job):
             builder.add(name, layer)
@@ -58,7 +58,7 @@ class SequentialNetwork(nn.Module):
         if not isinstance(readout, spec.SpikeCountReadout):
             to_output = builder.synapses("output/input", builder.width, job.n_outputs, readout.weights)
             self.output = make_output(readout, to_output)
-        self.rewiring = Rewiring(job, builder.matrices) if job.training.rewiring else None
+        self.rewiring = Rewiring(job, builder.matrices) if job.bptt.rewiring else None
         self.register_buffer("kernel", readout_kernel(job).to(device=device, dtype=dtype), persistent=False)
         start, stop = windows(job)[0]
         self.window_ms = (stop - start) * job.encoding.dt_ms
@@ -151,7 +151,7 @@ class _Builder:
 
     def __init__(self, job: spec.JobSpec, device: torch.device, dtype: torch.dtype, engine: Engine) -> None:
         self.job, self.device, self.dtype, self.engine = job, device, dtype, engine
-        self.backward = backward_strategy(job.training.backward)
+        self.backward = backward_strategy(job.bptt.backward)
         self.width = spec.n_inputs(job)
         self.stages: dict[str, nn.Module] = {}
         self.matrices: dict[str, Synapses] = {}

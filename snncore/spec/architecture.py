@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
 from snncore.spec.base import Part, UnitCount
+from snncore.spec.competitive import Competitive
 from snncore.spec.neuron import Neuron
 from snncore.spec.readout import Readout
 from snncore.spec.sequential import Sequential
@@ -61,4 +62,7 @@ class FeedForward(Part):
     readout: Readout
 
 
-Architecture = Annotated[Recurrent | FeedForward | Sequential, Field(discriminator="kind")]
+Layered: TypeAlias = Recurrent | FeedForward | Sequential
+"""Architectures of layers and a readout, which are trained by their gradient."""
+
+Architecture = Annotated[Recurrent | FeedForward | Sequential | Competitive, Field(discriminator="kind")]

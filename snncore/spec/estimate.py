@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from snncore.spec.architecture import Recurrent
+from snncore.spec.competitive import Competitive
 from snncore.spec.dataset import held_in_memory, image_shape, n_features, split_sizes
-from snncore.spec.encoding import inputs_a_feature
+from snncore.spec.encoding import Poisson, inputs_a_feature
 from snncore.spec.neuron import ALIF, LIFUnit, Neuron, split_layer
 from snncore.spec.readout import LeakyReadout, SpikeCountReadout
 from snncore.spec.sequential import LSTM, Dense, Dropout, PeepholeLSTM, Sequential, Spiking, named_widths
+from snncore.spec.stdp import GROUPS, STDP
 from snncore.spec.synapses import Delay
 from snncore.spec.training import CheckpointedBackward, TruncatedBackward
 
@@ -111,9 +113,17 @@ def _sequential_shapes(spec: JobSpec, width: int) -> Iterator[LayerShape]:
                 yield LayerShape(n, synapses, parameters, neuron, further, NUMBERS_A_SPIKING_UNIT * n)
 
 
+def _competitive_shape(spec: JobSpec, architecture: Competitive) -> LayerShape:
+    """Plastic synapses and thresholds; the inhibition of all by all is counted with the synapses."""
+    n, width = architecture.n_neurons, n_inputs(spec)
+    return LayerShape(n, width * n + n * (n - 1), width * n + n, None)
+
+
 def layer_shapes(spec: JobSpec) -> list[LayerShape]:
     """The layers of the network in order."""
-    architecture, readout = spec.architecture, spec.architecture.readout
+    if isinstance(spec.architecture, Competitive):
+        return [_competitive_shape(spec, spec.architecture)]
+    architecture, readout = spec.layered, spec.layered.readout
     group = readout.group_size if isinstance(readout, SpikeCountReadout) else 1
     n_out = spec.n_outputs * group
     width = n_inputs(spec)
@@ -162,6 +172,8 @@ def n_inputs(spec: JobSpec) -> int:
     return n_features(spec.dataset) // spec.encoding.frames * inputs_a_feature(spec.encoding)
 
 
+FLOPS_A_CONDUCTANCE_STEP = 50  # most of them for the exponential
+
 REFERENCE_STEP_WORTH_A_THREAD = 10_000_000
 FUSED_BATCH_WORTH_A_THREAD = 2_500_000_000
 
@@ -169,13 +181,16 @@ FUSED_BATCH_WORTH_A_THREAD = 2_500_000_000
 def useful_threads(spec: JobSpec, available: int) -> int:
     """How many of `available` threads a job gains from, 1 at least, by the multiplications of a dense product.
 
-    The fused engine meets its threads a few times a batch; a second one pays from some billions a batch on, as long as
-    the next batch is encoded beside. The reference loop does a few small products a time step, with a barrier after
-    each; a second thread pays from some ten million a step on. The number follows from the spec, so that a resumed job
-    gets the same one.
+    A competitive network that learns sample by sample has one thread to use, and one that learns by batches up to one
+    for each group of samples. The fused engine meets its threads a few times a batch; a second one pays from some
+    billions a batch on, as long as the next batch is encoded beside. The reference loop does a few small products a
+    time step, with a barrier after each; a second thread pays from some ten million a step on. The number follows from
+    the spec, so that a resumed job gets the same one.
     """
+    if isinstance(spec.training, STDP):
+        return min(available, GROUPS) if spec.training.batch_size > 1 else 1
     a_step = spec.training.batch_size * sum(shape.synapses for shape in layer_shapes(spec))
-    if spec.training.engine == "reference":
+    if spec.bptt.engine == "reference":
         return max(1, min(available, a_step // REFERENCE_STEP_WORTH_A_THREAD))
     return max(1, min(available, a_step * spec.encoding.n_steps // FUSED_BATCH_WORTH_A_THREAD))
 
@@ -183,7 +198,7 @@ def useful_threads(spec: JobSpec, available: int) -> int:
 def fused_bytes(spec: JobSpec, shapes: list[LayerShape], bytes_a_float: int) -> int:
     """What the fused engine holds between forward and backward: a tape and bits for each spiking layer (see
     `snncore.engines.cpu.engine`), the input, and the state at the borders of its chunks."""
-    n_time, batch, backward = spec.encoding.n_steps, spec.training.batch_size, spec.training.backward
+    n_time, batch, backward = spec.encoding.n_steps, spec.training.batch_size, spec.bptt.backward
     chunk = n_time
     if isinstance(backward, CheckpointedBackward):
         chunk = min(n_time, backward.every_steps)
@@ -198,7 +213,7 @@ def fused_bytes(spec: JobSpec, shapes: list[LayerShape], bytes_a_float: int) -> 
         total = 2 * bits(n_inputs(spec))
     else:
         total = batch * n_inputs(spec) * bytes_a_float * (1 if spec.encoding.frames == 1 else n_time)
-    if spec.architecture.readout.by_frame:
+    if spec.layered.readout.by_frame:
         total += FUSED_DENSE_COPIES * n_time * batch * shapes[-1 if shapes[-1].neuron else -2].n_neurons * bytes_a_float
     for shape in shapes:
         total += FUSED_FLOATS_A_WEIGHT * shape.synapses * bytes_a_float
@@ -222,6 +237,8 @@ def estimate(spec: JobSpec) -> Estimate:
 
     A multiply-accumulate counts as two operations; a training sample costs three forward passes.
     """
+    if isinstance(spec.architecture, Competitive):
+        return _estimate_of_competitive(spec, spec.architecture)
     shapes = layer_shapes(spec)
     sizes = split_sizes(spec.dataset)
     n_time, batch, epochs = spec.encoding.n_steps, spec.training.batch_size, spec.training.epochs
@@ -236,7 +253,7 @@ def estimate(spec: JobSpec) -> Estimate:
         adapting = sum(n for n, neuron in split_layer(shape.neuron, shape.n_neurons) if isinstance(neuron, ALIF))
         return FLOATS_A_CELL_STEP * shape.n_neurons + (FLOATS_OF_ADAPTATION * shape.n_neurons if adapting else 0)
 
-    if spec.training.engine == "reference":
+    if spec.bptt.engine == "reference":
         activations = n_time * batch * (n_inputs(spec) + sum(map(floats, shapes))) * bytes_a_float
     else:
         activations = fused_bytes(spec, shapes, bytes_a_float)
@@ -250,4 +267,32 @@ def estimate(spec: JobSpec) -> Estimate:
         steps=spec.n_training_steps,
         peak_memory_bytes=activations + bytes_a_float * (samples + FLOATS_A_PARAMETER * parameters + further),
         flops=2 * n_time * sum(shape.synapses for shape in shapes) * presented,
+    )
+
+
+def _estimate_of_competitive(spec: JobSpec, architecture: Competitive) -> Estimate:
+    """Of a network whose spikes are taken one by one: each drives all neurons, and every neuron moves at each step.
+
+    Features are taken for a quarter bright on average, which holds for digits within a factor of two.
+    """
+    assert isinstance(spec.training, STDP)
+    assert isinstance(spec.encoding, Poisson)
+    sizes, training, n, width = split_sizes(spec.dataset), spec.training, architecture.n_neurons, n_inputs(spec)
+    circuit, dt_ms = architecture.circuit, spec.encoding.dt_ms
+    rest = round((circuit.rest_ms or 0) / dt_ms)
+    input_spikes = width * spec.encoding.duration_ms / 1000 * spec.encoding.max_rate_hz / 4
+    flops = 2 * input_spikes * n + FLOPS_A_CONDUCTANCE_STEP * n * (spec.encoding.n_steps + rest)
+    evaluations = training.epochs * (-(-sizes["train"] // (training.evaluate_every or sizes["train"])))
+    evaluated = (training.labelling.n_samples or sizes["train"]) + sizes["validation"]
+    presented = sizes["train"] * training.epochs + evaluations * evaluated + sizes["test"]
+    bytes_a_float = 4 if training.precision == "float32" else 8
+    copies = 2 + (GROUPS if training.batch_size > 1 else 0)  # the weights, the best ones, changes of each group
+    delayed = width * n * (4 + bytes_a_float + 8) if circuit.longest_delay_ms else 0
+    memory = copies * width * n * bytes_a_float + delayed + 4 * sum(sizes.values()) * (n_features(spec.dataset) + 1)
+    counts = 4 * 2 * n * max(evaluated, sizes["test"])
+    return Estimate(
+        parameters=width * n + n,
+        steps=spec.n_training_steps,
+        peak_memory_bytes=memory + counts,
+        flops=round(flops * presented),
     )

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from snncore.spec.architecture import Architecture
+from snncore.spec.architecture import Architecture, Layered
 from snncore.spec.base import Part
+from snncore.spec.competitive import ConductanceLIF
 from snncore.spec.dataset import Dataset, n_classes, split_sizes
 from snncore.spec.encoding import Encoding
 from snncore.spec.errors import Location, Problem, SpecError, inconsistent, problems_of
-from snncore.spec.neuron import Neuron
+from snncore.spec.neuron import ALIF, LIF, LIFUnit, Mixed, Neuron
 from snncore.spec.recording import Recording, RecordSpikes
 from snncore.spec.rules import broken_rules
 from snncore.spec.task import KWinners, Softmax, Task
-from snncore.spec.training import Training
+from snncore.spec.training import BPTT, Training
+
+DISCRIMINATORS = ("kind", "fidelity")
+"""The fields that say what a part is."""
+
+AnyNeuron = Annotated[LIF | ALIF | Mixed | LIFUnit | ConductanceLIF, Field(discriminator="kind")]
 
 
 class JobSpec(Part):
@@ -27,7 +33,7 @@ class JobSpec(Part):
     dataset: Dataset
     encoding: Encoding
     architecture: Architecture
-    neuron: Neuron | None = Field(
+    neuron: AnyNeuron | None = Field(
         default=None,
         description="Of all spiking layers; only the architecture 'sequential' can do without, where each spiking "
         "layer has a neuron of its own.",
@@ -61,7 +67,20 @@ class JobSpec(Part):
     def population(self) -> Neuron:
         """The neurons of the layers that have none of their own."""
         assert self.neuron is not None  # by the rules of the spec
+        assert not isinstance(self.neuron, ConductanceLIF)
         return self.neuron
+
+    @property
+    def layered(self) -> Layered:
+        """The architecture of a network that is trained by its gradient."""
+        assert isinstance(self.architecture, Layered)
+        return self.architecture
+
+    @property
+    def bptt(self) -> BPTT:
+        """The training of such a network."""
+        assert isinstance(self.training, BPTT)
+        return self.training
 
     @property
     def n_outputs(self) -> int:
@@ -94,7 +113,8 @@ def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
 def deep_merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """`base` with `overrides` merged into it, part by part.
 
-    A part whose `kind` changes is replaced as a whole: the fields of the old kind mean nothing to the new one. A
+    A part whose `kind` (or `fidelity`) changes is replaced as a whole: the fields of the old kind mean nothing to the
+    new one. A
     mapping reaches into a list by the numbers of its elements, from 0: `{"layers": {"0": {"n_units": 20}}}`. Raises
     `SpecError` if the list has no such element.
     """
@@ -113,7 +133,7 @@ def _merged_value(old: Any, value: Any, loc: Location) -> Any:
         return value
     if isinstance(old, list):
         return _merged_list(old, value, loc)
-    if isinstance(old, Mapping) and value.get("kind", old.get("kind")) == old.get("kind"):
+    if isinstance(old, Mapping) and all(value.get(key, old.get(key)) == old.get(key) for key in DISCRIMINATORS):
         return _merged(old, value, loc)
     return value
 

@@ -34,7 +34,7 @@ class WeightMatrix:
 
 def weight_matrices(spec: JobSpec) -> list[WeightMatrix]:
     """The weight matrices of the network that are trained, by the names that `snncore.networks` gives them."""
-    architecture, readout = spec.architecture, spec.architecture.readout
+    architecture, readout = spec.layered, spec.layered.readout
     n_out = spec.n_outputs * (readout.group_size if isinstance(readout, SpikeCountReadout) else 1)
     sender, width = "input", n_inputs(spec)
     matrices = []
@@ -69,7 +69,7 @@ def weight_matrices(spec: JobSpec) -> list[WeightMatrix]:
 
 def rewired_matrices(spec: JobSpec) -> list[tuple[WeightMatrix, float]]:
     """The matrices that `training.rewiring` names, with the connectivity of each; names that are none are left out."""
-    rewiring = spec.training.rewiring
+    rewiring = spec.bptt.rewiring
     if rewiring is None:
         return []
     known = {matrix.name: matrix for matrix in weight_matrices(spec)}

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from snncore.spec.base import Part
 from snncore.spec.rewiring import DeepR
+from snncore.spec.stdp import STDP
 
 
 class Adam(Part):
@@ -136,4 +137,4 @@ class BPTT(Part):
     log_every_steps: int = Field(default=10, ge=1, le=1_000_000, description="Distance of the points of batch series.")
 
 
-Training = BPTT
+Training = Annotated[BPTT | STDP, Field(discriminator="kind")]

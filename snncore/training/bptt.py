@@ -45,14 +45,14 @@ class BackpropagationRun:
         self.job = job
         self.interruptions = interruptions
         self.device = choose_device(job.device)
-        self.dtype = torch.float32 if job.training.precision == "float32" else torch.float64
+        self.dtype = torch.float32 if job.bptt.precision == "float32" else torch.float64
         self.data = datasets.load(job.dataset, job.seed)
-        self.selecting: Split = "test" if job.training.seed_protocol else "validation"
+        self.selecting: Split = "test" if job.bptt.seed_protocol else "validation"
         """The split that takes the part of the validation split."""
         self.selects = len(getattr(self.data, self.selecting)) > 0
         self.task = make_task(job)
         self.network = make_network(job, self.device, checkpoints.embedded_network(job, networks))
-        self.optimiser = make_adam(self.network, job.training.optimiser)
+        self.optimiser = make_adam(self.network, job.bptt.optimiser)
         self.position = Position()
         self.tally = Tally()
         self.best: dict[str, Tensor] = {}
@@ -89,7 +89,7 @@ class BackpropagationRun:
             for warning in spec.warnings_about(self.job):
                 yield Log("warning", warning)
             yield from self._connectivity()
-        epochs = self.job.training.epochs
+        epochs = self.job.bptt.epochs
         while self.position.epoch <= epochs and not self._stopped_early():
             yield from self._epoch()
             if self.interruptions.reason is not None:
@@ -101,7 +101,7 @@ class BackpropagationRun:
     def _epoch(self) -> Iterator[Event]:
         """What is left of the current epoch: batches, metrics, validation. Returns early when asked to stop."""
         job, position = self.job, self.position
-        size = job.training.batch_size
+        size = job.bptt.batch_size
         samples = self.data.train_in(position.epoch)
         order = stream(job.seed, "shuffle", position.epoch).permutation(len(samples))
         batches = range(position.batch, job.steps_per_epoch)
@@ -127,7 +127,7 @@ class BackpropagationRun:
 
     def _batch(self, ready: Batch) -> Iterator[Event]:
         """One optimiser update."""
-        job, training = self.job, self.job.training
+        job, training = self.job, self.job.bptt
         began = time.monotonic()
         epoch = self.position.epoch
         shown = self.network(ready.inputs, self._draws)
@@ -188,7 +188,7 @@ class BackpropagationRun:
         self.network.constrain()
 
     def _close_epoch(self, validation: Evaluation | None) -> Iterator[Event]:
-        position, training = self.position, self.job.training
+        position, training = self.position, self.job.bptt
         epoch, step = position.epoch, self.step
         self._demand_finite(self.tally.loss, "loss of the epoch")
         position.train = of_tally(self.tally)
@@ -219,7 +219,7 @@ class BackpropagationRun:
 
     def _chosen_by(self, tally: Tally) -> float:
         """What the best weights are the best by: more is better."""
-        match self.job.training.selection:
+        match self.job.bptt.selection:
             case "accuracy":
                 return tally.accuracy
             case "loss":
@@ -230,7 +230,7 @@ class BackpropagationRun:
 
     def _stopped_early(self) -> bool:
         """Whether the validation split has not been better for as long as early stopping waits."""
-        stopping, position = self.job.training.early_stopping, self.position
+        stopping, position = self.job.bptt.early_stopping, self.position
         if stopping is None or position.best_epoch is None or position.batch > 0:
             return False
         return position.epoch - 1 - position.best_epoch >= stopping.patience
@@ -242,7 +242,7 @@ class BackpropagationRun:
             self.best, self.unsaved_best = self._weights(), True
             self.position.best_epoch = self.position.epoch - 1
         yield from self._checkpoint()
-        self.network.load_state_dict(self.best if job.training.final_weights == "best" else self._weights())
+        self.network.load_state_dict(self.best if job.bptt.final_weights == "best" else self._weights())
         validation = self._evaluate("validation", 0) if len(self.data.validation) else None
         test = self._evaluate("test", self._rasters_wanted(final=True))
         if test is None or (len(self.data.validation) and validation is None):
@@ -260,9 +260,9 @@ class BackpropagationRun:
                 "firing": firing(job, test),
                 "cost": cost(job, self.network, test, step, wall_time_s),
                 "environment": describe(job, self.device, self.network.engine.name),
-                "weights": {"kind": job.training.final_weights, "epoch": self.position.best_epoch},
+                "weights": {"kind": job.bptt.final_weights, "epoch": self.position.best_epoch},
                 "epochs": last,
-                "seed_protocol": job.training.seed_protocol,
+                "seed_protocol": job.bptt.seed_protocol,
             }
         )
 
@@ -334,7 +334,7 @@ class BackpropagationRun:
             best=self.best,
             position=position,
         )
-        epoch = min(position.epoch, job.training.epochs)
+        epoch = min(position.epoch, job.bptt.epochs)
         yield Checkpoint("last", epoch, step, checkpoints.snapshot_to_bytes(job, snapshot, epoch=epoch, step=step))
         self.interruptions.checkpointed()
 

@@ -12,7 +12,7 @@ from snncore import spec
 from snncore.training.checkpoints import Plateau
 
 
-def learning_rate(training: spec.Training, step: int, steps_per_epoch: int, n_plateaus: int = 0) -> float:
+def learning_rate(training: spec.BPTT, step: int, steps_per_epoch: int, n_plateaus: int = 0) -> float:
     """The learning rate of optimiser update `step` (counted from 0): a function of the step, and where the schedule
     watches for plateaus, of how many there were."""
     base = training.optimiser.learning_rate

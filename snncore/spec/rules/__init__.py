@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from snncore.spec.errors import Problem
-from snncore.spec.rules import data, network, neurons, tasks, time, training
+from snncore.spec.rules import competitive, data, families, network, neurons, tasks, time, training
+from snncore.spec.rules.broken import Broken
+from snncore.spec.training import BPTT
 
 if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
 
-RULES = (
-    time.time_axis,
-    time.scan,
-    time.changes,
-    time.events,
-    data.dataset,
+SHARED = (time.time_axis, time.scan, time.changes, time.events, data.dataset)
+OF_LAYERED = (
     tasks.task,
     neurons.neurons,
     neurons.smoothing,
@@ -26,8 +25,15 @@ RULES = (
     training.rewiring,
     training.engine,
 )
+OF_COMPETITIVE = (competitive.data, competitive.circuit, competitive.learning)
 
 
 def broken_rules(spec: JobSpec) -> list[Problem]:
     """Everything about `spec` that cannot work, at once."""
-    return [Problem(loc, msg, "inconsistent") for rule in RULES for loc, msg in rule(spec)]
+    return [Problem(loc, msg, "inconsistent") for rule in _rules_for(spec) for loc, msg in rule(spec)]
+
+
+def _rules_for(spec: JobSpec) -> tuple[Callable[[JobSpec], Broken], ...]:
+    if any(True for _ in families.family(spec)):
+        return families.family, *SHARED
+    return SHARED + (OF_LAYERED if isinstance(spec.training, BPTT) else OF_COMPETITIVE)

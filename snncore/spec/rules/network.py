@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def delays(spec: JobSpec) -> Broken:
-    architecture = spec.architecture
+    architecture = spec.layered
     delays: dict[Location, ConstantDelay | UniformDelay] = {}
     if isinstance(architecture, Recurrent):
         delays["architecture", "input", "delay"] = architecture.input.delay
@@ -50,7 +50,7 @@ def _recurrent_delay(loc: Location, delay: Delay) -> Broken:
 
 def readout(spec: JobSpec) -> Broken:
     loc, duration = ("architecture", "readout"), spec.encoding.duration_ms
-    match spec.architecture.readout:
+    match spec.layered.readout:
         case LeakyReadout() as readout:
             if readout.window_ms is not None and readout.reduction != "mean":
                 yield (

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def _named_neurons(spec: JobSpec) -> list[tuple[Location, Neuron]]:
     """The neurons that the spec names, with their places."""
-    neurons: list[tuple[Location, Neuron]] = [] if spec.neuron is None else [(("neuron",), spec.neuron)]
+    neurons: list[tuple[Location, Neuron]] = [] if spec.neuron is None else [(("neuron",), spec.population)]
     if isinstance(spec.architecture, Sequential):
         for i, layer in enumerate(spec.architecture.layers):
             if isinstance(layer, Spiking) and layer.neuron is not None:
@@ -135,7 +135,7 @@ def smoothing(spec: JobSpec) -> Broken:
 def _smooth(spec: JobSpec, loc: Location, neuron: LIF | ALIF | LIFUnit, useless: list[str]) -> Broken:
     if neuron.smoothing is None:
         return
-    if spec.training.engine != "reference":
+    if spec.bptt.engine != "reference":
         yield (*loc, "smoothing"), "the compiled engines have hard spikes only; take training.engine 'reference'"
     for field in useless:
         if getattr(neuron, field) != type(neuron).model_fields[field].default:

@@ -34,15 +34,15 @@ def task(spec: JobSpec) -> Broken:
             )
         case Softmax() | KWinners() if spec.encoding.frames > 1:
             yield ("encoding", "frames"), f"must be 1: the task {task.kind!r} is about all features of a sample at once"
-    if isinstance(task, Recall) != spec.architecture.readout.by_frame:
-        field = "by_frame" if isinstance(spec.architecture.readout, SpikeCountReadout) else "reduction"
+    if isinstance(task, Recall) != spec.layered.readout.by_frame:
+        field = "by_frame" if isinstance(spec.layered.readout, SpikeCountReadout) else "reduction"
         wanted = "the task 'recall' wants" if isinstance(task, Recall) else "only the task 'recall' can use"
         yield (
             ("architecture", "readout", field),
             f"{wanted} an output for each frame: readout 'spike_count' with by_frame, or 'leaky' with 'mean_by_frame'",
         )
     if isinstance(task, Classification | Recall):
-        if task.loss in ("rate_mse", "borders") and not isinstance(spec.architecture.readout, SpikeCountReadout):
+        if task.loss in ("rate_mse", "borders") and not isinstance(spec.layered.readout, SpikeCountReadout):
             yield ("task", "loss"), f"{task.loss!r} compares firing rates; take the readout 'spike_count'"
         if task.loss != "rate_mse" and task.rate_scale_hz != Classification(kind="classification").rate_scale_hz:
             yield ("task", "rate_scale_hz"), "has an effect with the loss 'rate_mse' only"
@@ -65,7 +65,7 @@ def task(spec: JobSpec) -> Broken:
                     ("task", "n_outputs"),
                     f"must be the number of features, and the dataset {spec.dataset.kind!r} has {features}",
                 )
-            if not isinstance(spec.architecture.readout, SpikeCountReadout):
+            if not isinstance(spec.layered.readout, SpikeCountReadout):
                 yield (
                     ("architecture", "readout", "kind"),
                     "the task 'k_winners' compares firing rates; take the readout 'spike_count'",
@@ -78,7 +78,7 @@ def task(spec: JobSpec) -> Broken:
                     f"{task.n_outputs} outputs of the mapping {task.mapping!r} need {needed} features, "
                     f"the dataset {spec.dataset.kind!r} has {features}",
                 )
-            if not isinstance(spec.architecture.readout, SpikeCountReadout):
+            if not isinstance(spec.layered.readout, SpikeCountReadout):
                 yield (
                     ("architecture", "readout", "kind"),
                     "the softmax task compares firing rates; take the readout 'spike_count'",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def training(spec: JobSpec) -> Broken:
-    sizes, training = split_sizes(spec.dataset), spec.training
+    sizes, training = split_sizes(spec.dataset), spec.bptt
     if 1 <= sizes["train"] < training.batch_size:
         yield ("training", "batch_size"), f"must not exceed the {sizes['train']} training samples"
     if training.seed_protocol and sizes["validation"] > 0:
@@ -57,7 +57,7 @@ def _has_hidden_spikes(spec: JobSpec) -> bool:
 
 
 def rewiring(spec: JobSpec) -> Broken:
-    loc, rewiring = ("training", "rewiring"), spec.training.rewiring
+    loc, rewiring = ("training", "rewiring"), spec.bptt.rewiring
     if rewiring is None:
         return
     known = [matrix.name for matrix in weight_matrices(spec)]
@@ -80,7 +80,7 @@ def rewiring(spec: JobSpec) -> Broken:
             yield place, f"leaves none of the {matrix.n_synapses} synapses of {matrix.name!r}"
     if rewiring.budget == "pooled" and len(chosen) == 1:
         yield (*loc, "budget"), "has no effect on one matrix; take 'per_matrix', or rewire more than one"
-    if spec.training.optimiser.weight_decay > 0:
+    if spec.bptt.optimiser.weight_decay > 0:
         yield (
             ("training", "optimiser", "weight_decay"),
             "must be 0 with rewiring, which shrinks weights by training.rewiring.l1",
@@ -88,7 +88,7 @@ def rewiring(spec: JobSpec) -> Broken:
 
 
 def engine(spec: JobSpec) -> Broken:
-    if spec.training.engine == "reference" and isinstance(spec.training.backward, CheckpointedBackward):
+    if spec.bptt.engine == "reference" and isinstance(spec.bptt.backward, CheckpointedBackward):
         yield (
             ("training", "backward", "kind"),
             "the engine 'reference' keeps every step; take the engine 'auto', or the backward strategy 'full'",

@@ -8,6 +8,7 @@ from snncore.spec.dataset import (
     split_sizes,
 )
 from snncore.spec.encoding import Delta, Poisson, ThresholdCrossing
+from snncore.spec.training import BPTT
 from snncore.spec.uploaded import Uploaded, unshown_as_rates
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def warnings_about(spec: JobSpec) -> list[str]:
     """What is allowed and rarely meant."""
     warnings = []
     encoding, training = spec.encoding, spec.training
-    if training.seed_protocol:
+    if isinstance(training, BPTT) and training.seed_protocol:
         warnings.append(
             "training: with seed_protocol the weights are chosen on the test split, and what is reported of it is "
             "optimistic"
@@ -36,7 +37,7 @@ def warnings_about(spec: JobSpec) -> list[str]:
             f"encoding: {encoding.kind!r} shows how features change from frame to frame, and with frames = 1 all "
             "spikes come at the first step; cut the samples into frames, or scan the images"
         )
-    if training.gradient_clip_norm is None and encoding.n_steps > 1_000:
+    if isinstance(training, BPTT) and training.gradient_clip_norm is None and encoding.n_steps > 1_000:
         warnings.append(
             f"training: {encoding.n_steps} time steps without gradient_clip_norm; "
             "gradients through long times can explode"
