@@ -92,8 +92,8 @@ def run(request: Request) -> Outcome:
     inhibit.connect(condition="i != j")
     spikes, spikes_inh = b.SpikeMonitor(exc), b.SpikeMonitor(inh)
     driven = b.StateMonitor(exc, ("g_e", "g_i"), record=True, when="before_groups")
-    moved, moved_inh = (b.StateMonitor(group, "v", record=True, when="end") for group in (exc, inh))
-    parts = (exc, inh, inputs, feed, excite, inhibit, spikes, spikes_inh, driven, moved, moved_inh)
+    moved = b.StateMonitor(exc, "v", record=True, when="end")
+    parts = (exc, inh, inputs, feed, excite, inhibit, spikes, spikes_inh, driven, moved)
     b.Network(*parts).run(case.duration_ms * b.ms)
     n_steps = round(case.duration_ms / request.dt_ms)
     weights = np.zeros_like(case.weights)
@@ -103,7 +103,6 @@ def run(request: Request) -> Outcome:
         _raster(spikes, n_steps, n, request.dt_ms),
         _raster(spikes_inh, n_steps, n, request.dt_ms),
         np.asarray(moved.v / b.mV).T,
-        np.asarray(moved_inh.v / b.mV).T,
         np.asarray(driven.g_e).T,
         np.asarray(driven.g_i).T,
         weights,

@@ -98,10 +98,9 @@ class Outcome:
     dt_ms: float
     spikes: Raster
     spikes_inh: Raster
-    """Of the inhibitory neurons; as `v_inh`, it stays empty where there are none."""
+    """Of the inhibitory neurons; none where there are no such neurons."""
     v: Floats
     """At the end of each step, after a reset."""
-    v_inh: Floats
     g_exc: Floats
     """What moves the potentials in a step, of the excitatory neurons: with all that has arrived at its start."""
     g_inh: Floats

@@ -127,7 +127,7 @@ def simulate(case: Case, dt_ms: float) -> Outcome:
     synapses = Synapses(case, dt_ms)
     theta = case.theta.copy()
     spikes, spikes_inh = np.zeros((n_steps, n), np.bool_), np.zeros((n_steps, n), np.bool_)
-    v, v_inh, g_exc, g_inh = (np.zeros((n_steps, n)) for _ in range(4))
+    v, g_exc, g_inh = (np.zeros((n_steps, n)) for _ in range(3))
     for step in range(n_steps):
         exc.fade()
         synapses.fade()
@@ -150,8 +150,7 @@ def simulate(case: Case, dt_ms: float) -> Outcome:
             inh.fade()
             inh.g_exc += case.w_exc_inh * (spikes[step - 1] if step else 0)
             spikes_inh[step] = inh.move(np.full(n, inh.population.v_threshold))
-            v_inh[step] = inh.v
-    return Outcome(dt_ms, spikes, spikes_inh, v, v_inh, g_exc, g_inh, synapses.w, theta)
+    return Outcome(dt_ms, spikes, spikes_inh, v, g_exc, g_inh, synapses.w, theta)
 
 
 def _arrivals(case: Case, dt_ms: float, n_steps: int) -> list[list[tuple[int, int]]]:
