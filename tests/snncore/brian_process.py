@@ -77,7 +77,6 @@ b.prefs.codegen.target = "numpy"  # no compiler, and nothing cached outside of t
 
 def run(request: Request) -> Outcome:
     """One case from its start to its end."""
-    b.start_scope()
     case, dt = request.case, request.dt_ms * b.ms
     b.defaultclock.dt = dt
     n_inputs, n = case.weights.shape
