@@ -14,7 +14,8 @@ RESULTS = ROOT / "benchmarks" / "results"
 NEW = """\
 # Performance
 
-How fast the scan engines are, and against what. The sections below are written by `make bench-engine`.
+How fast the scan engines and the networks that learn by spikes are, and against what. The sections between markers are
+written by the targets of the Makefile that the markers name.
 """
 
 
