@@ -26,9 +26,9 @@ def load(dataset: spec.Dataset, seed: int) -> Splits:
         case spec.Digits():
             return digits.load(dataset)
         case spec.MNIST():
-            return mnist.load(dataset)
+            return mnist.load(dataset, seed)
         case spec.FashionMNIST():
-            return fashion_mnist.load(dataset)
+            return fashion_mnist.load(dataset, seed)
         case spec.ImageFolder():
             return image_folder.load(dataset)
         case spec.Flowers102():

@@ -46,6 +46,7 @@ from snncore.spec.neuron import (
     form_of,
     split_layer,
 )
+from snncore.spec.pools import CalciumWindows, Decision, DecisionPools, PoolNeuron, TeacherSTDP
 from snncore.spec.readout import AccumulatorReadout, EveryStepReadout, LeakyReadout, Readout, SpikeCountReadout
 from snncore.spec.recording import Recording, RecordNothing, RecordSpikes
 from snncore.spec.recordings import NMNIST, SHD, DVSGesture, EventRecordings
@@ -128,6 +129,7 @@ __all__ = [
     "ArrayContents",
     "Backward",
     "Borders",
+    "CalciumWindows",
     "CheckpointedBackward",
     "Classification",
     "Competitive",
@@ -140,6 +142,8 @@ __all__ = [
     "DVSGesture",
     "DaleSigns",
     "Dataset",
+    "Decision",
+    "DecisionPools",
     "DeepR",
     "Delay",
     "Delta",
@@ -186,6 +190,7 @@ __all__ = [
     "Plasticity",
     "PlateauDecay",
     "Poisson",
+    "PoolNeuron",
     "Population",
     "Power",
     "Problem",
@@ -214,6 +219,7 @@ __all__ = [
     "Surrogate",
     "Symmetric",
     "Task",
+    "TeacherSTDP",
     "ThresholdCrossing",
     "Training",
     "Triplet",

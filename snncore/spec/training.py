@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from snncore.spec.base import Part
+from snncore.spec.pools import TeacherSTDP
 from snncore.spec.rewiring import DeepR
 from snncore.spec.stdp import STDP
 
@@ -137,4 +138,4 @@ class BPTT(Part):
     log_every_steps: int = Field(default=10, ge=1, le=1_000_000, description="Distance of the points of batch series.")
 
 
-Training = Annotated[BPTT | STDP, Field(discriminator="kind")]
+Training = Annotated[BPTT | STDP | TeacherSTDP, Field(discriminator="kind")]

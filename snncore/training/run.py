@@ -9,6 +9,7 @@ import torch
 from snncore import spec
 from snncore.errors import OutOfMemory
 from snncore.events import Event
+from snncore.plasticity.teaching import TeacherRun
 from snncore.training.bptt import BackpropagationRun
 from snncore.training.interruptions import Interruptions
 
@@ -51,6 +52,8 @@ def _events(
     match job.training:
         case spec.BPTT():
             yield from BackpropagationRun(job, networks, resume, interruptions).events()
+        case spec.TeacherSTDP():
+            yield from TeacherRun(job, resume, interruptions).events()
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from snncore.spec.errors import Problem
-from snncore.spec.rules import competitive, data, families, network, neurons, tasks, time, training
+from snncore.spec.pools import TeacherSTDP
+from snncore.spec.rules import competitive, data, families, network, neurons, pools, tasks, time, training
 from snncore.spec.rules.broken import Broken
+from snncore.spec.stdp import STDP
 from snncore.spec.training import BPTT
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ OF_LAYERED = (
     training.engine,
 )
 OF_COMPETITIVE = (competitive.data, competitive.circuit, competitive.learning)
+OF_POOLS = (pools.surroundings, pools.architecture, pools.learning)
 
 
 def broken_rules(spec: JobSpec) -> list[Problem]:
@@ -36,4 +39,10 @@ def broken_rules(spec: JobSpec) -> list[Problem]:
 def _rules_for(spec: JobSpec) -> tuple[Callable[[JobSpec], Broken], ...]:
     if any(True for _ in families.family(spec)):
         return families.family, *SHARED
-    return SHARED + (OF_LAYERED if isinstance(spec.training, BPTT) else OF_COMPETITIVE)
+    match spec.training:
+        case BPTT():
+            return SHARED + OF_LAYERED
+        case STDP():
+            return SHARED + OF_COMPETITIVE
+        case TeacherSTDP():
+            return SHARED + OF_POOLS
