@@ -62,6 +62,11 @@ class Answers(NamedTuple):
         """A view of those to some of the samples."""
         return Answers(self.counts[which], self.inhibitory[which], self.attempts[which], self.input_spikes[which])
 
+    def put(self, which: slice | NDArray[np.int64], some: Answers) -> None:
+        """Write the answers to some of the samples."""
+        self.counts[which], self.inhibitory[which] = some.counts, some.inhibitory
+        self.attempts[which], self.input_spikes[which] = some.attempts, some.input_spikes
+
     def for_kernel(self) -> native.Outcome:
         return native.Outcome(*(pointer(array) for array in self))
 
@@ -262,31 +267,35 @@ class CompetitiveNetwork:
         np.clip(self.weights, 0, self.training.w_max, out=self.weights)
         if self.network.total > 0:
             self._call("normalise_all", ctypes.byref(self.network), pointer(self.weights))
-        order = np.argsort(np.concatenate(groups))
-        counts, inhibitory, attempts, input_spikes = zip(*parts, strict=True)
-        return Answers(
-            np.concatenate(counts)[order],
-            np.concatenate(inhibitory)[order],
-            np.concatenate(attempts)[order],
-            np.concatenate(input_spikes)[order],
-        )
+        answers = Answers.empty(len(x), self.n)
+        for which, part in zip(groups, parts, strict=True):
+            answers.put(which, part)
+        return answers
 
-    def respond(self, x: Numbers, key: int, threads: int = 1) -> Answers:
-        """Show samples `[m, F]` with weights and thresholds frozen."""
+    def respond(self, x: Numbers, key: int, threads: int = 1, first: int = 0) -> Answers:
+        """Show samples `[m, F]` with weights and thresholds frozen. They are the samples from number `first` on."""
         course = self._course(key, learning=False)
         answers = Answers.empty(len(x), self.n)
 
-        def segment(first: int) -> None:
-            part, cells = slice(first, min(first + SEGMENT, len(x))), self._cells()
-            state, numbers = self._state(cells, self.theta), np.arange(part.start, part.stop)
+        def segment(begin: int) -> None:
+            part, cells = slice(begin, min(begin + SEGMENT, len(x))), self._cells()
+            state, numbers = self._state(cells, self.theta), first + np.arange(part.start, part.stop)
             self._show(state, course, x[part], numbers, answers.part(part))
 
         with ThreadPoolExecutor(max(1, threads)) as pool:
             list(pool.map(segment, range(0, len(x), SEGMENT)))
         return answers
 
-    def present(self, spikes: NDArray[np.bool_], *, learning: bool = False, n_rest: int = 0) -> Shown:
-        """Show input spikes `[T, F]`, and `n_rest` steps of silence, to the network in the state that it is in."""
+    def present(
+        self,
+        spikes: NDArray[np.bool_],
+        *,
+        learning: bool = False,
+        n_rest: int = 0,
+        cells: Mapping[str, Numbers] | None = None,
+    ) -> Shown:
+        """Show input spikes `[T, F]`, and `n_rest` steps of silence, to the network in the state that it is in, or to
+        one whose neurons are in the state `cells`."""
         n_shown = len(spikes)
         n_steps = n_shown + n_rest
         starts = np.concatenate([[0], np.cumsum(spikes.sum(axis=1))]).astype(np.int32)
@@ -306,15 +315,14 @@ class CompetitiveNetwork:
             raster_inh=pointer(rasters[1]),
             traces=pointer(traces),
         )
-        state = self._state(self.cells, self.theta)
+        state = self._state(self.cells if cells is None else cells, self.theta)
         self._call("present", ctypes.byref(self.network), ctypes.byref(state), ctypes.byref(shown))
         return Shown(counts, rasters[0].astype(bool), rasters[1].astype(bool), traces)
 
     def present_sample(self, x: Numbers, number: int, key: int) -> tuple[NDArray[np.bool_], Shown]:
         """The input spikes `[T, F]` of a sample `[F]` at its first attempt, and what the network does from rest."""
         spikes = self.draw(x, number, key)
-        self.cells = self._cells()
-        return spikes, self.present(spikes)
+        return spikes, self.present(spikes, cells=self._cells())
 
     def draw(self, x: Numbers, number: int, key: int) -> NDArray[np.bool_]:
         """The input spikes `[T, F]` of a sample at its first attempt."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -12,15 +13,28 @@ from torch import Tensor
 
 from snncore import datasets, spec
 from snncore.datasets import Samples
-from snncore.events import Better, Checkpoint, Event, Finished, Log, Metric, Progress, Raster, Split, Started, Stopped
-from snncore.plasticity import reaction_times, showing
+from snncore.events import (
+    Better,
+    Checkpoint,
+    CheckpointKind,
+    Event,
+    Finished,
+    Log,
+    Metric,
+    Progress,
+    Raster,
+    Split,
+    Started,
+    Stopped,
+)
+from snncore.plasticity import showing
 from snncore.plasticity.decisions import Decisions
 from snncore.plasticity.pools import Draws, Pools, Shown, draws, initial_weights
+from snncore.plasticity.pools_result import rate_hz, result
 from snncore.plasticity.showing import LAYER
 from snncore.streams import stream
-from snncore.training import checkpoints
-from snncore.training.checkpoints import Position, Snapshot
-from snncore.training.environment import describe, peak_memory_bytes
+from snncore.training import archives
+from snncore.training.environment import describe
 from snncore.training.interruptions import Interruptions
 
 WEIGHTS = "layers.pools.synapses.weight"
@@ -33,6 +47,22 @@ METRICS: dict[str, tuple[str, Better | None]] = {
     "wrong_reaction_time_ms": ("ms", None),
 }
 OFTEN_MISSED = 0.5
+GROUPS = ("network", "best")
+
+
+@dataclass(slots=True)
+class Position:
+    """Where a run stands."""
+
+    epoch: int = 1
+    batch: int = 0
+    """Batches of the epoch that are done."""
+    rate_error_hz: float = 0.0
+    """Sum over the samples of the epoch."""
+    best_epoch: int | None = None
+    best: tuple[float, float] | None = None
+    """The accuracy of the best weights on the validation split, and that of their votes, which decides between equals."""
+    elapsed_s: float = 0.0
 
 
 class TeacherRun:
@@ -46,13 +76,11 @@ class TeacherRun:
         self.data = datasets.load(job.dataset, job.seed)
         self.pools = Pools(job, initial_weights(job))
         self.position = Position()
-        self.rate_error = 0.0
-        """Sum over the samples of the epoch."""
         self.best: dict[str, Tensor] = {}
         self.unsaved_best = False
         self.resumed = resume is not None
         if resume is not None:
-            self._restore(checkpoints.snapshot_from_bytes(job, resume))
+            self._restore(resume)
         self.samples_a_second = 0.0
 
     # -- where the run stands
@@ -62,18 +90,20 @@ class TeacherRun:
         """Batches that are done."""
         return (self.position.epoch - 1) * self.job.steps_per_epoch + self.position.batch
 
-    def _restore(self, snapshot: Snapshot) -> None:
-        self._load(snapshot.network)
-        self.rate_error = float(snapshot.tally["rate_error_hz"])
-        self.best = snapshot.best
-        self.unsaved_best = bool(self.best)
-        self.position = snapshot.position
-        self.interruptions.elapsed_before_s = snapshot.position.elapsed_s
+    def _restore(self, data: bytes) -> None:
+        groups, stood = archives.from_bytes(self.job, data, GROUPS)
+        self._load(groups["network"])
+        self.best, self.unsaved_best = groups["best"], bool(groups["best"])
+        self.position = Position(**stood)
+        if self.position.best is not None:  # JSON knows no tuples
+            accuracy, vote_accuracy = self.position.best
+            self.position.best = accuracy, vote_accuracy
+        self.interruptions.elapsed_before_s = self.position.elapsed_s
 
     def _weights(self) -> dict[str, Tensor]:
         return {WEIGHTS: torch.from_numpy(self.pools.weights.T.copy())}
 
-    def _load(self, weights: dict[str, Tensor]) -> None:
+    def _load(self, weights: Mapping[str, Tensor]) -> None:
         self.pools.weights[:] = weights[WEIGHTS].numpy().T
 
     # -- the run
@@ -116,7 +146,7 @@ class TeacherRun:
         assert samples.y is not None
         shown = self.pools.learn(showing.probabilities(job, samples), samples.y, spikes, self._learning_rate())
         error = self._rate_errors(shown, samples.y)
-        self.rate_error += float(error.sum())
+        self.position.rate_error_hz += float(error.sum())
         self.position.batch += 1
         step = self.step
         if step % training.log_every_steps == 0:
@@ -148,7 +178,7 @@ class TeacherRun:
     def _close_epoch(self, train: Decisions, validation: Decisions) -> Iterator[Event]:
         position, training = self.position, self.training
         epoch, step = position.epoch, self.step
-        error = self.rate_error / spec.split_sizes(self.job.dataset)["train"]
+        error = position.rate_error_hz / spec.split_sizes(self.job.dataset)["train"]
         yield Metric("rate_error_hz", "train", step, epoch, error, "Hz", "min")
         yield Metric("learning_rate", "train", step, epoch, self._learning_rate())
         yield from self._split_metrics("train", train, epoch)
@@ -164,9 +194,8 @@ class TeacherRun:
                 self.best, self.unsaved_best = self._weights(), True
         every = training.checkpoint_every_epochs
         if every and epoch % every == 0:
-            data = checkpoints.weights_to_bytes(self.job, self._weights(), kind="periodic", epoch=epoch, step=step)
-            yield Checkpoint("periodic", epoch, step, data)
-        position.epoch, position.batch, self.rate_error = epoch + 1, 0, 0.0
+            yield self._usable("periodic", self._weights(), epoch, step)
+        position.epoch, position.batch, position.rate_error_hz = epoch + 1, 0, 0.0
         if self.interruptions.checkpoint_due():
             yield from self._checkpoint()
 
@@ -200,19 +229,12 @@ class TeacherRun:
                 f"the accumulators came to the bound for {1 - share:.0%} of the test samples only; lower "
                 "architecture.decision.bound, or raise its duration_ms",
             )
-        yield Finished(
-            {
-                "metrics": {split: decisions.metrics() for split, decisions in found.items()},
-                "confusion_matrix": test.confusion(job.n_outputs),
-                "decisions": reaction_times.report(job, found),
-                "firing": self._firing(test),
-                "cost": self._cost(test),
-                "environment": describe(job, torch.device("cpu"), ENGINE),
-                "weights": {"kind": self.training.final_weights, "epoch": tested},
-                "epochs": last,
-                "seed_protocol": False,
-            }
+        outcome = result(
+            job, found, wall_time_s=self.interruptions.elapsed_s, n_learned=self.step * self.training.batch_size
         )
+        environment = describe(job, torch.device("cpu"), ENGINE)
+        chosen = {"kind": self.training.final_weights, "epoch": tested}
+        yield Finished(outcome | {"environment": environment, "weights": chosen, "epochs": last})
 
     # -- samples and what is made of them
 
@@ -234,11 +256,7 @@ class TeacherRun:
         for name, value in decisions.metrics().items():
             unit, better = METRICS[name]
             yield Metric(name, split, self.step, epoch, value, unit, better)
-        yield Metric(f"firing_rate_hz.{LAYER}", split, self.step, epoch, self._rate_hz(decisions), "Hz")
-
-    def _rate_hz(self, decisions: Decisions) -> float:
-        seconds = self.architecture.decision.duration_ms / 1000
-        return float(decisions.neuron_spikes.mean()) / len(decisions.labels) / seconds
+        yield Metric(f"firing_rate_hz.{LAYER}", split, self.step, epoch, rate_hz(self.job, decisions), "Hz")
 
     def _activity_warnings(self, decisions: Decisions) -> Iterator[Log]:
         silent = [str(pool) for pool in np.flatnonzero(decisions.pool_spikes == 0)]
@@ -255,34 +273,23 @@ class TeacherRun:
             samples = self._samples(split)[: recording.n_samples]
             yield from showing.rasters(self.job, self.pools, samples, split, epoch=epoch, step=self.step)
 
-    def _firing(self, test: Decisions) -> dict[str, dict[str, float]]:
-        silent = float((test.neuron_spikes == 0).mean())
-        return {LAYER: {"rate_hz": self._rate_hz(test), "silent_share": silent}}
-
-    def _cost(self, test: Decisions) -> dict[str, object]:
-        """Time and memory of the run; spikes a sample, and the synapses that they went through."""
-        n, wall_time_s = len(test.labels), self.interruptions.elapsed_s
-        arrived = test.input_spikes / n
-        return {
-            "wall_time_s": wall_time_s,
-            "samples_per_s": self.step * self.training.batch_size / max(wall_time_s, 1e-9),
-            "spikes_per_sample": {"input": arrived, LAYER: int(test.neuron_spikes.sum()) / n},
-            "synaptic_operations_per_sample": arrived * self.pools.weights.shape[1],
-            "peak_memory_bytes": peak_memory_bytes(torch.device("cpu")),
-        }
+    # -- checkpoints
 
     def _checkpoint(self) -> Iterator[Checkpoint]:
         """`best` first, so that whoever resumes from `last` has it."""
         job, position, step = self.job, self.position, self.step
         if self.unsaved_best:
-            epoch = position.best_epoch or 0
-            best_step = epoch * job.steps_per_epoch
-            data = checkpoints.weights_to_bytes(job, self.best, kind="best", epoch=epoch, step=best_step)
-            yield Checkpoint("best", epoch, best_step, data)
+            best_epoch = position.best_epoch or 0
+            yield self._usable("best", self.best, best_epoch, best_epoch * job.steps_per_epoch)
             self.unsaved_best = False
         position.elapsed_s = self.interruptions.elapsed_s
-        tally = {"rate_error_hz": torch.tensor(self.rate_error, dtype=torch.float64)}
-        snapshot = Snapshot(self._weights(), {}, tally, self.best, position)
-        epoch = min(position.epoch, self.training.epochs)
-        yield Checkpoint("last", epoch, step, checkpoints.snapshot_to_bytes(job, snapshot, epoch=epoch, step=step))
+        groups, epoch = {"network": self._weights(), "best": self.best}, min(position.epoch, self.training.epochs)
+        data = archives.to_bytes(job, groups, kind="last", epoch=epoch, step=step, position=asdict(position))
+        yield Checkpoint("last", epoch, step, data)
         self.interruptions.checkpointed()
+
+    def _usable(self, kind: CheckpointKind, weights: Mapping[str, Tensor], epoch: int, step: int) -> Checkpoint:
+        """A checkpoint that can be used, not resumed."""
+        return Checkpoint(
+            kind, epoch, step, archives.to_bytes(self.job, {"network": weights}, kind=kind, epoch=epoch, step=step)
+        )

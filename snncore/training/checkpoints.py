@@ -11,13 +11,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor
 
 from snncore import spec
-from snncore.errors import CheckpointMismatch, NetworkUnavailable
-
-FORMAT = "spikesmith-checkpoint/1"
+from snncore.errors import NetworkUnavailable
+from snncore.training.archives import from_bytes, read_metadata, to_bytes
 
 
 @dataclass(slots=True)
@@ -61,34 +60,18 @@ _GROUPS = ("network", "optimiser", "tally", "best")
 
 def weights_to_bytes(job: spec.JobSpec, network: Mapping[str, Tensor], *, kind: str, epoch: int, step: int) -> bytes:
     """A checkpoint that can be used, not resumed."""
-    return _save(_grouped("network", network), _metadata(job, kind, epoch, step))
+    return to_bytes(job, {"network": network}, kind=kind, epoch=epoch, step=step)
 
 
 def snapshot_to_bytes(job: spec.JobSpec, snapshot: Snapshot, *, epoch: int, step: int) -> bytes:
     """The `last` checkpoint."""
-    tensors: dict[str, Tensor] = {}
-    for group in _GROUPS:
-        tensors |= _grouped(group, getattr(snapshot, group))
-    metadata = _metadata(job, "last", epoch, step)
-    metadata["position"] = json.dumps(asdict(snapshot.position))
-    return _save(tensors, metadata)
+    groups = {group: getattr(snapshot, group) for group in _GROUPS}
+    return to_bytes(job, groups, kind="last", epoch=epoch, step=step, position=asdict(snapshot.position))
 
 
 def snapshot_from_bytes(job: spec.JobSpec, data: bytes) -> Snapshot:
     """What to go on from. Raises `CheckpointMismatch` for damaged bytes, another spec, or another kind."""
-    try:
-        metadata, tensors = read_metadata(data), load(data)
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise CheckpointMismatch(f"the checkpoint cannot be read: {error}") from error
-    if metadata.get("format") != FORMAT or "position" not in metadata:
-        raise CheckpointMismatch("only a 'last' checkpoint of this service can be resumed from")
-    if json.loads(metadata["spec"]) != json.loads(job.model_dump_json()):
-        raise CheckpointMismatch("the checkpoint belongs to a job with another spec")
-    groups = {
-        group: {name.removeprefix(f"{group}/"): t for name, t in tensors.items() if name.startswith(f"{group}/")}
-        for group in _GROUPS
-    }
-    stood = json.loads(metadata["position"])
+    groups, stood = from_bytes(job, data, _GROUPS)
     position = Position(**{**stood, "plateau": Plateau(**stood["plateau"])})
     if position.best is not None:  # JSON knows no tuples
         accuracy, loss = position.best
@@ -123,28 +106,3 @@ def embedded_network(job: spec.JobSpec, networks: Mapping[str, bytes]) -> dict[s
             "the service fills it in"
         )
     return {key.removeprefix("network/"): tensor for key, tensor in tensors.items() if key.startswith("network/")}
-
-
-def read_metadata(data: bytes) -> dict[str, str]:
-    """The metadata of a safetensors file: an 8-byte length, then a JSON header that has them under one key."""
-    length = int.from_bytes(data[:8], "little")
-    metadata: dict[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__", {})
-    return metadata
-
-
-def _grouped(group: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{group}/{name}": tensor for name, tensor in tensors.items()}
-
-
-def _metadata(job: spec.JobSpec, kind: str, epoch: int, step: int) -> dict[str, str]:
-    return {
-        "format": FORMAT,
-        "spec": job.model_dump_json(),
-        "kind": kind,
-        "epoch": str(epoch),
-        "step": str(step),
-    }
-
-
-def _save(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> bytes:
-    return save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)

@@ -9,6 +9,7 @@ import torch
 from snncore import spec
 from snncore.errors import OutOfMemory
 from snncore.events import Event
+from snncore.plasticity.run import CompetitionRun
 from snncore.plasticity.teaching import TeacherRun
 from snncore.training.bptt import BackpropagationRun
 from snncore.training.interruptions import Interruptions
@@ -50,6 +51,8 @@ def _events(
 ) -> Iterator[Event]:
     """The run that the training of the job is."""
     match job.training:
+        case spec.STDP():
+            yield from CompetitionRun(job, resume, interruptions).events()
         case spec.BPTT():
             yield from BackpropagationRun(job, networks, resume, interruptions).events()
         case spec.TeacherSTDP():
