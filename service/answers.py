@@ -91,6 +91,14 @@ def not_modified(request: Request, tag: Tag) -> Response | None:
     return None
 
 
+def demand_room(what: str, n_bytes: int, most: int) -> None:
+    """422 for an answer that would not fit."""
+    if n_bytes > most:
+        limit = f"over the limit max_dense_bytes = {most}"
+        detail = f"{what} would take {n_bytes} bytes, {limit}; take a smaller window or fewer neurons."
+        raise Problem(422, "window_too_large", detail)
+
+
 def json_answer(request: Request, model: BaseModel, *, final: bool) -> Response:
     """A model as JSON, with an entity tag once it is final."""
     body = model.model_dump_json(by_alias=True).encode()

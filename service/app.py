@@ -22,6 +22,7 @@ from service.ops.figures import Figures
 from service.ops.router import router as ops
 from service.presets.router import router as presets
 from service.rasters.router import router as rasters
+from service.receptive_fields.router import router as receptive_fields
 from service.settings import Settings, get_settings
 from service.store.engine import Database
 from service.sweeps.router import router as sweeps
@@ -53,7 +54,8 @@ def create_app(settings: Settings | None = None, *, database: Database | None = 
     app.state.database = store
     app.state.doorbell = Doorbell(store, settings.broker_url)
     app.state.figures = Figures(store, settings)
-    for router in (jobs, metrics, rasters, checkpoints, sweeps, presets, datasets, illustrations, ops):
+    results = (metrics, rasters, receptive_fields, checkpoints)
+    for router in (jobs, *results, sweeps, presets, datasets, illustrations, ops):
         app.include_router(router)
     problems.install(app)
 

@@ -32,7 +32,7 @@ UNTAGGED = frozenset(
     }
 )
 """GET answers under /v1 that are never final; all others carry an entity tag once they are."""
-IN_RANGES = ("/metrics/{name}", "/rasters/{raster_id}", "/checkpoints/{which}")
+IN_RANGES = ("/metrics/{name}", "/rasters/{raster_id}", "/receptive-fields/{fields_id}", "/checkpoints/{which}")
 
 
 def build(app: FastAPI, *, auth_required: bool) -> dict[str, Any]:

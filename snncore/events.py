@@ -76,7 +76,7 @@ class Raster:
 
 @dataclass(frozen=True, slots=True)
 class ReceptiveFields:
-    """The incoming weights of the neurons of one layer: `weights` is float32 `[n_neurons, n_features]`."""
+    """The incoming weights of the neurons of one layer: `weights` is float32 `[n_neurons, n_features]`, a copy."""
 
     epoch: int
     step: int

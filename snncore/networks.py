@@ -110,6 +110,8 @@ class Network(nn.Module):
             if self.output is None:
                 layers["output"] = layer(job.population, to_output, name="output")
         self.layers = nn.ModuleDict(layers)
+        self.matrices = matrices
+        """The synapses that are trained, by the names of `snncore.spec.weight_matrices`."""
         self.rewiring = Rewiring(job, matrices) if job.bptt.rewiring else None
         self.register_buffer("kernel", readout_kernel(job).to(device=device, dtype=dtype), persistent=False)
         start, stop = windows(job)[0]

@@ -58,6 +58,8 @@ class SequentialNetwork(nn.Module):
         if not isinstance(readout, spec.SpikeCountReadout):
             to_output = builder.synapses("output/input", builder.width, job.n_outputs, readout.weights)
             self.output = make_output(readout, to_output)
+        self.matrices = builder.matrices
+        """The synapses that are trained, by the names of `snncore.spec.weight_matrices`."""
         self.rewiring = Rewiring(job, builder.matrices) if job.bptt.rewiring else None
         self.register_buffer("kernel", readout_kernel(job).to(device=device, dtype=dtype), persistent=False)
         start, stop = windows(job)[0]

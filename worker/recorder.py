@@ -6,9 +6,29 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from service.store.attempt import Attempt, CheckpointRow, LogRow, MetricRow, RasterRow, RecordBatch, StopReason
+from service.store.attempt import (
+    Attempt,
+    CheckpointRow,
+    LogRow,
+    MetricRow,
+    RasterRow,
+    ReceptiveFieldsRow,
+    RecordBatch,
+    StopReason,
+)
 from service.store.engine import retrying
-from snncore.events import Checkpoint, Event, Finished, Log, Metric, Progress, Raster, Started, Stopped
+from snncore.events import (
+    Checkpoint,
+    Event,
+    Finished,
+    Log,
+    Metric,
+    Progress,
+    Raster,
+    ReceptiveFields,
+    Started,
+    Stopped,
+)
 
 STOP_REASONS: dict[str, StopReason] = {"cancel": "cancel", "pause": "pause", "shutdown": "shutdown"}
 
@@ -78,6 +98,17 @@ class Recorder:
                         dt_ms=event.dt_ms,
                         spikes=event.spikes,
                         reading=event.reading,
+                    )
+                )
+            case ReceptiveFields():
+                batch.receptive_fields.append(
+                    ReceptiveFieldsRow(
+                        epoch=event.epoch,
+                        step=event.step,
+                        layer=event.layer,
+                        shape=event.shape,
+                        weights=event.weights,
+                        labels=event.labels,
                     )
                 )
             case Checkpoint():

@@ -163,7 +163,14 @@ def resume_job(
     "/{job_id}/events",
     response_class=EventSourceResponse,
     responses=problems(
-        404, 422, also={200: {"description": "`state`, `progress`, `metric`, `raster`, `checkpoint` and `log`."}}
+        404,
+        422,
+        also={
+            200: {
+                "description": "`state`, `progress`, `metric`, `raster`, `receptive_fields` (id, epoch, step, layer, "
+                "n_neurons, shape), `checkpoint` and `log`."
+            }
+        },
     ),
 )
 async def follow_job(

@@ -136,6 +136,15 @@ class Reference(BaseModel):
     same_spec: bool = Field(description="Whether the job ran the preset as it stands.")
 
 
+class Confusion(BaseModel):
+    """How often one class was taken for another."""
+
+    true: int
+    predicted: int
+    count: int
+    share: float = Field(description="Of all samples of the class.")
+
+
 class Result(BaseModel):
     """What a job came to. Of a job that did not get to its end, as much as it recorded."""
 
@@ -145,6 +154,9 @@ class Result(BaseModel):
     state: State
     metrics: dict[str, Any] = Field(description="Final values by split and name.")
     confusion_matrix: list[list[int]] | None = Field(description="Rows are classes, columns predictions.")
+    most_confused: list[Confusion] | None = Field(
+        description="The most frequent entries of the confusion matrix off its diagonal, the most frequent first."
+    )
     firing: dict[str, Any] | None = Field(description="Mean rate in Hz and share of silent neurons, by layer.")
     cost: dict[str, Any] | None
     reference: Reference | None
@@ -159,7 +171,7 @@ def summary_of(series: list[MetricSeries]) -> dict[str, dict[str, SeriesSummary]
     return found
 
 
-LINKS = ("events", "logs", "result", "metrics", "rasters", "checkpoints")
+LINKS = ("events", "logs", "result", "metrics", "rasters", "receptive-fields", "checkpoints")
 
 
 def view_of(
@@ -188,7 +200,7 @@ def view_of(
         finished_at=job.finished_at,
         links={
             "self": here,
-            **{name: f"{here}/{name}" for name in LINKS},
+            **{name.replace("-", "_"): f"{here}/{name}" for name in LINKS},
             "needs": f"/v1/jobs?needed_by={job.id}",
             "needed_by": f"/v1/jobs?needs={job.id}",
         },

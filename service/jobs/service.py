@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.auth import Caller
 from service.jobs import embedding
+from service.jobs.confusion import most_confused
 from service.jobs.schemas import JobView, Reference, Result, view_of
 from service.jobs.submission import Submission, overtaken
 from service.once import digest, once
@@ -99,7 +100,16 @@ def result_of(session: Session, job: Job, series: list[MetricSeries]) -> Result:
             final.setdefault(one.split, {})[one.name] = one.last
     known = {name: stored.pop(name, None) for name in ("confusion_matrix", "firing", "cost", "environment")}
     reference = _reference(session, job, final)
-    return Result(job_id=job.id, state=job.state, metrics=final, reference=reference, **known, **stored)
+    confused = most_confused(known["confusion_matrix"])
+    return Result(
+        job_id=job.id,
+        state=job.state,
+        metrics=final,
+        most_confused=confused,
+        reference=reference,
+        **known,
+        **stored,
+    )
 
 
 def _preset_of(job: Job) -> Preset | None:

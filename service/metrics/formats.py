@@ -7,6 +7,7 @@ import io
 
 import pyarrow as pa
 
+from service import arrow
 from service.metrics.schemas import Curve
 
 
@@ -27,7 +28,4 @@ def as_arrow(curve: Curve) -> bytes:
         "time": pa.array(curve.time, pa.timestamp("us", tz="UTC")),
     }
     table = pa.table(columns).replace_schema_metadata({"name": curve.name, "split": curve.split, "unit": curve.unit})
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
+    return arrow.stream(table)

@@ -8,17 +8,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from service.problems import Problem
+from service import arrow
+from service.answers import demand_room
 from service.rasters.schemas import Rates, SpikeList, Window
 from service.store.rasters import Spikes
 from service.store.tables import Raster
-
-
-def demand_room(what: str, n_bytes: int, most: int) -> None:
-    """422 for an answer that would not fit."""
-    if n_bytes > most:
-        detail = f"{what} would take {n_bytes} bytes, over the limit max_dense_bytes = {most}; take a smaller window."
-        raise Problem(422, "window_too_large", detail)
 
 
 def times_ms(spikes: Spikes, raster: Raster) -> NDArray[np.float32]:
@@ -39,10 +33,7 @@ def as_arrow(spikes: Spikes, raster: Raster) -> bytes:
             "neuron": pa.array(spikes.neurons, pa.uint32()),
         }
     )
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
+    return arrow.stream(table)
 
 
 def as_npz(spikes: Spikes, raster: Raster, window: Window) -> bytes:

@@ -7,15 +7,27 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from sqlalchemy.orm import Session
 
-from service.answers import ARROW, JSON, NPZ, PNG, SVG, Tag, bytes_answer, json_answer, negotiate, not_modified
+from service.answers import (
+    ARROW,
+    JSON,
+    NPZ,
+    PNG,
+    SVG,
+    Tag,
+    bytes_answer,
+    demand_room,
+    json_answer,
+    negotiate,
+    not_modified,
+)
 from service.auth import Reader
 from service.dependencies import ConfigDep, DatabaseDep, JobDep, StrictRoute, Text, known_query_only
+from service.neurons import NeuronSelection
 from service.paging import Limit, Page, capped, cursor_of, decode_text, encode
 from service.problems import Problem, printable, problems
 from service.rasters import formats, pictures
 from service.rasters.schemas import (
     FromMs,
-    NeuronSelection,
     RasterView,
     Rates,
     SpikeList,
@@ -105,9 +117,9 @@ def show_raster(
         if unchanged := not_modified(request, tag):
             return unchanged
         most = config.max_dense_bytes
-        formats.demand_room("These spikes", BYTES_A_LISTED_SPIKE * _at_most(raster, window), most)
+        demand_room("These spikes", BYTES_A_LISTED_SPIKE * _at_most(raster, window), most)
         if media_type == NPZ:
-            formats.demand_room("This dense array", window.n_steps * window.n_neurons, most)
+            demand_room("This dense array", window.n_steps * window.n_neurons, most)
         spikes = rasters.read_window(session, raster, start=window.start, stop=window.stop, neurons=window.ranges)
     if media_type == JSON:
         body = formats.as_list(spikes, raster).model_dump_json().encode()
@@ -142,7 +154,7 @@ def show_rates(
     with database.read() as session:
         raster = _get(session, job, raster_id)
         window = Window.of(raster, from_ms, to_ms, neurons)
-        formats.demand_room("These spikes", BYTES_A_LISTED_SPIKE * _at_most(raster, window), config.max_dense_bytes)
+        demand_room("These spikes", BYTES_A_LISTED_SPIKE * _at_most(raster, window), config.max_dense_bytes)
         spikes = rasters.read_window(session, raster, start=window.start, stop=window.stop, neurons=window.ranges)
     rates = formats.as_rates(spikes, raster, window, bin_ms, group, config.max_dense_bytes)
     return json_answer(request, rates, final=job.state in TERMINAL)

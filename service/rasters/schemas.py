@@ -9,24 +9,13 @@ from typing import Annotated, Any, Self
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.neurons import Ranges, count, numbers, selected
 from service.store.tables import Raster
-
-NEURONS = r"^([0-9]{1,9}|[0-9]{0,9}:[0-9]{0,9})(,([0-9]{1,9}|[0-9]{0,9}:[0-9]{0,9}))*$"
 
 FromMs = Annotated[
     float | None, Query(ge=0, allow_inf_nan=False, description="Beginning of the window; spikes at it are in.")
 ]
 ToMs = Annotated[float | None, Query(ge=0, allow_inf_nan=False, description="End of the window; spikes at it are out.")]
-NeuronSelection = Annotated[
-    str | None,
-    Query(
-        pattern=NEURONS,
-        max_length=2000,
-        description="Neurons and ranges of them, the end of a range being out: `0:50,80`.",
-        examples=["0:50,80"],
-    ),
-]
-
 
 Numbers = list[float | None]
 
@@ -87,14 +76,13 @@ class Window:
 
     start: int
     stop: int
-    ranges: tuple[tuple[int, int], ...]
+    ranges: Ranges
 
     @classmethod
     def of(cls, raster: Raster, from_ms: float | None, to_ms: float | None, neurons: str | None) -> Self:
         start = 0 if from_ms is None else _step_at(from_ms, raster)
         stop = raster.n_steps if to_ms is None else _step_at(to_ms, raster)
-        ranges = ((0, raster.n_neurons),) if neurons is None else _ranges(neurons, raster.n_neurons)
-        return cls(start, max(start, stop), ranges)
+        return cls(start, max(start, stop), selected(neurons, raster.n_neurons))
 
     @property
     def n_steps(self) -> int:
@@ -102,11 +90,11 @@ class Window:
 
     @property
     def neurons(self) -> list[int]:
-        return [neuron for first, last in self.ranges for neuron in range(first, last)]
+        return numbers(self.ranges)
 
     @property
     def n_neurons(self) -> int:
-        return sum(last - first for first, last in self.ranges)
+        return count(self.ranges)
 
 
 def _step_at(ms: float, raster: Raster) -> int:
@@ -114,24 +102,6 @@ def _step_at(ms: float, raster: Raster) -> int:
     if ms >= raster.n_steps * raster.dt_ms:
         return raster.n_steps
     return min(math.ceil(ms / raster.dt_ms - 1e-6), raster.n_steps)
-
-
-def _ranges(text: str, n_neurons: int) -> tuple[tuple[int, int], ...]:
-    """Ranges in order and without overlap."""
-    asked = []
-    for part in text.split(","):
-        first, colon, last = part.partition(":")
-        low = int(first) if first else 0
-        high = (int(last) if last else n_neurons) if colon else low + 1
-        if low < min(high, n_neurons):
-            asked.append((low, min(high, n_neurons)))
-    merged: list[tuple[int, int]] = []
-    for low, high in sorted(asked):
-        if merged and low <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
-        else:
-            merged.append((low, high))
-    return tuple(merged)
 
 
 def view_of(row: Raster) -> RasterView:

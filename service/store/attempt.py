@@ -15,10 +15,10 @@ from typing import Any, Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.store import checkpoints, events, metrics, needs, rasters, sweeps
+from service.store import checkpoints, events, metrics, needs, rasters, receptive_fields, sweeps
 from service.store.engine import Database
 from service.store.errors import AttemptSuperseded, IllegalTransition, JobNotFound, StoreBusy
-from service.store.rows import CheckpointRow, LogRow, MetricRow, RasterRow, RecordBatch
+from service.store.rows import CheckpointRow, LogRow, MetricRow, RasterRow, ReceptiveFieldsRow, RecordBatch
 from service.store.tables import Checkpoint, Job
 from service.store.transitions import ACTIVE, State, lock_job, move
 from service.store.types import clean_text, finite, utcnow
@@ -30,6 +30,7 @@ __all__ = [
     "LogRow",
     "MetricRow",
     "RasterRow",
+    "ReceptiveFieldsRow",
     "RecordBatch",
     "claim",
     "reap_expired",
@@ -190,6 +191,9 @@ class Attempt:
         items += _metric_events(batch.metrics)
         raster_ids = rasters.upsert_rasters(session, job.id, self.attempt, batch.rasters)
         items += [("raster", _raster_event(*stored)) for stored in zip(raster_ids, batch.rasters, strict=True)]
+        field_ids = receptive_fields.upsert(session, job.id, self.attempt, batch.receptive_fields)
+        fields = zip(field_ids, batch.receptive_fields, strict=True)
+        items += [("receptive_fields", _fields_event(*stored)) for stored in fields]
         for checkpoint in batch.checkpoints:
             items.append(("checkpoint", self._checkpoint(session, job, checkpoint)))
         if batch.progress is not None:
@@ -276,4 +280,15 @@ def _raster_event(raster_id: str, row: RasterRow) -> dict[str, Any]:
         "sample": row.sample,
         "n_steps": n_steps,
         "n_neurons": n_neurons,
+    }
+
+
+def _fields_event(id_: str, row: ReceptiveFieldsRow) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "epoch": row.epoch,
+        "step": row.step,
+        "layer": clean_text(row.layer),
+        "n_neurons": len(row.weights),
+        "shape": None if row.shape is None else list(row.shape),
     }

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, delete, insert, or_, select
+from sqlalchemy import ColumnElement, insert, or_, select
 from sqlalchemy.orm import Session
 
-from service.store.errors import DamagedChunk
-from service.store.ids import new_id
+from service.store import recorded
 from service.store.rows import RasterRow
 from service.store.tables import Raster, RasterChunk
 from service.store.types import clean_text
@@ -53,18 +50,16 @@ def encode(spikes: NDArray[np.bool_]) -> list[Chunk]:
     for t_start in range(0, n_steps, height):
         for n_start in range(0, n_neurons, width):
             block = spikes[t_start : t_start + height, n_start : n_start + width]
-            data = zlib.compress(np.packbits(block, axis=1).tobytes(), 6)
             t_stop, n_stop = t_start + block.shape[0], n_start + block.shape[1]
-            chunks.append(Chunk(t_start, t_stop, n_start, n_stop, data, hashlib.sha256(data).hexdigest()))
+            chunks.append(Chunk(t_start, t_stop, n_start, n_stop, *recorded.pack(np.packbits(block, axis=1).tobytes())))
     return chunks
 
 
 def decode(chunk: Chunk) -> NDArray[np.bool_]:
     """The block of a chunk, bool `[t_stop - t_start, n_stop - n_start]`."""
-    if hashlib.sha256(chunk.data).hexdigest() != chunk.sha256:
-        raise DamagedChunk(f"raster block at step {chunk.t_start}, neuron {chunk.n_start} does not match its digest")
+    what = f"raster block at step {chunk.t_start}, neuron {chunk.n_start}"
     width = chunk.n_stop - chunk.n_start
-    packed = np.frombuffer(zlib.decompress(chunk.data), dtype=np.uint8)
+    packed = np.frombuffer(recorded.unpack(chunk.data, chunk.sha256, what), dtype=np.uint8)
     packed = packed.reshape(chunk.t_stop - chunk.t_start, (width + 7) // 8)
     return np.unpackbits(packed, axis=1, count=width).view(np.bool_)
 
@@ -77,19 +72,13 @@ def upsert_rasters(session: Session, job_id: str, attempt: int, rows: Sequence[R
     if not rows:
         return []
     keys = [(row.epoch, row.split, clean_text(row.layer), row.sample) for row in rows]
-    newest = dict(zip(keys, rows, strict=True))
-    same_epochs = select(Raster.id, Raster.epoch, Raster.split, Raster.layer, Raster.sample).where(
-        Raster.job_id == job_id, Raster.epoch.in_({row.epoch for row in rows})
-    )
-    stored = {(epoch, split, layer, sample): id_ for id_, epoch, split, layer, sample in session.execute(same_epochs)}
-    replaced = [stored[key] for key in newest if key in stored]
-    if replaced:
-        session.execute(delete(Raster).where(Raster.id.in_(replaced)))
-    ids = {key: stored.get(key) or new_id("ras") for key in newest}
+    latest = dict(zip(keys, rows, strict=True))
+    columns = (Raster.epoch, Raster.split, Raster.layer, Raster.sample)
+    ids = recorded.take_places(session, Raster, columns, job_id, keys, "ras")
     session.execute(
-        insert(Raster), [_description(ids[key], job_id, attempt, key[2], row) for key, row in newest.items()]
+        insert(Raster), [_description(ids[key], job_id, attempt, key[2], row) for key, row in latest.items()]
     )
-    chunks = [_block(ids[key], chunk) for key, row in newest.items() for chunk in encode(row.spikes)]
+    chunks = [_block(ids[key], chunk) for key, row in latest.items() for chunk in encode(row.spikes)]
     if chunks:
         session.execute(insert(RasterChunk), chunks)
     return [ids[key] for key in keys]
@@ -132,16 +121,11 @@ def list_rasters(
     session: Session, job_id: str, *, filters: dict[str, Any], before: str | None, limit: int
 ) -> list[Raster]:
     """Descriptions of rasters, newest first, without their chunks. `filters` are columns and the values they have."""
-    query = select(Raster).where(Raster.job_id == job_id)
-    for name, value in filters.items():
-        query = query.where(getattr(Raster, name) == value)
-    if before is not None:
-        query = query.where(Raster.id < before)
-    return list(session.scalars(query.order_by(Raster.id.desc()).limit(limit)))
+    return recorded.newest(session, Raster, job_id, filters=filters, before=before, limit=limit)
 
 
 def get_raster(session: Session, job_id: str, raster_id: str) -> Raster | None:
-    return session.scalars(select(Raster).where(Raster.id == raster_id, Raster.job_id == job_id)).one_or_none()
+    return recorded.find(session, Raster, job_id, raster_id)
 
 
 def read_window(

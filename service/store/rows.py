@@ -37,6 +37,17 @@ class RasterRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceptiveFieldsRow:
+    epoch: int
+    step: int
+    layer: str
+    shape: tuple[int, int, int] | None
+    weights: NDArray[np.float32]
+    """float32 `[n_neurons, n_features]`"""
+    labels: list[int | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointRow:
     kind: Literal["best", "last", "periodic"]
     epoch: int
@@ -56,12 +67,12 @@ class RecordBatch:
 
     metrics: list[MetricRow] = field(default_factory=list)
     rasters: list[RasterRow] = field(default_factory=list)
+    receptive_fields: list[ReceptiveFieldsRow] = field(default_factory=list)
     checkpoints: list[CheckpointRow] = field(default_factory=list)
     logs: list[LogRow] = field(default_factory=list)
     progress: dict[str, Any] | None = None
     warnings: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(
-            self.metrics or self.rasters or self.checkpoints or self.logs or self.progress is not None or self.warnings
-        )
+        recorded = self.metrics or self.rasters or self.receptive_fields or self.checkpoints
+        return bool(recorded or self.logs or self.progress is not None or self.warnings)

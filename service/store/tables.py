@@ -236,6 +236,44 @@ class RasterChunk(Base):
     sha256: Mapped[str] = mapped_column(String(64))
 
 
+class ReceptiveField(Base):
+    """The incoming weights of the neurons of a layer after a step."""
+
+    __tablename__ = "receptive_field"
+    __table_args__ = (UniqueConstraint("job_id", "step", "layer"), Index(None, "job_id", "id"))
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    job_id: Mapped[str] = _job_id()
+    attempt: Mapped[int]
+    epoch: Mapped[int]
+    step: Mapped[int] = mapped_column(BigInteger)
+    layer: Mapped[str] = mapped_column(String(100))
+    n_neurons: Mapped[int]
+    n_features: Mapped[int]
+    shape: Mapped[list[Any] | None]
+    """Height, width and channels of the picture that the features are."""
+    low: Mapped[float | None]
+    high: Mapped[float | None]
+    """Smallest and largest weight; NULL where none is finite."""
+    labels: Mapped[list[Any] | None]
+    """The class that each neuron stands for."""
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class ReceptiveFieldChunk(Base):
+    """The weights of the neurons `[n_start:n_stop]`, compressed."""
+
+    __tablename__ = "receptive_field_chunk"
+
+    receptive_field_id: Mapped[str] = mapped_column(
+        Id, ForeignKey("receptive_field.id", ondelete="CASCADE"), primary_key=True
+    )
+    n_start: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    n_stop: Mapped[int]
+    data: Mapped[bytes]
+    sha256: Mapped[str] = mapped_column(String(64))
+
+
 class Checkpoint(Base):
     """One row each for `best` and `last`, and one an epoch for `periodic`."""
 

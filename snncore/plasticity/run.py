@@ -28,6 +28,7 @@ from snncore.events import (
 )
 from snncore.plasticity.competition import Answers, CompetitiveNetwork
 from snncore.plasticity.evaluation import Evaluation, evaluate, features, key_of, rasters
+from snncore.plasticity.labelling import NO_CLASS
 from snncore.plasticity.result import result
 from snncore.streams import stream
 from snncore.training import archives
@@ -262,7 +263,21 @@ class CompetitionRun:
 
     def _fields(self, epoch: int, labels: NDArray[np.int64] | None = None) -> Iterator[ReceptiveFields]:
         """The weights of each neuron as a picture of the input, before the first epoch and after those asked for."""
-        yield from ()
+        asked = spec.fields_asked(self.job, epoch, last=epoch == self.training.epochs)
+        if asked is None:
+            return
+        weights = self.network.learned()["weights"].T[: asked.n_neurons]
+        classes = None
+        if labels is not None:
+            classes = [None if label == NO_CLASS else int(label) for label in labels[: asked.n_neurons]]
+        yield ReceptiveFields(
+            epoch=epoch,
+            step=self.step,
+            layer="excitatory",
+            shape=spec.picture_shape(self.job),
+            weights=np.ascontiguousarray(weights, np.float32),
+            labels=classes,
+        )
 
     # -- checkpoints
 

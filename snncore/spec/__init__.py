@@ -48,7 +48,8 @@ from snncore.spec.neuron import (
 )
 from snncore.spec.pools import CalciumWindows, Decision, DecisionPools, PoolNeuron, TeacherSTDP
 from snncore.spec.readout import AccumulatorReadout, EveryStepReadout, LeakyReadout, Readout, SpikeCountReadout
-from snncore.spec.recording import Recording, RecordNothing, RecordSpikes
+from snncore.spec.receptive_fields import fields_asked, input_matrix, picture_shape
+from snncore.spec.recording import Recording, RecordNothing, RecordReceptiveFields, RecordSpikes
 from snncore.spec.recordings import NMNIST, SHD, DVSGesture, EventRecordings
 from snncore.spec.rewiring import DaleSigns, DeepR, RandomSigns, Signs
 from snncore.spec.rules.warnings import warnings_about
@@ -200,6 +201,7 @@ __all__ = [
     "Readout",
     "Recall",
     "RecordNothing",
+    "RecordReceptiveFields",
     "RecordSpikes",
     "Recording",
     "Rectangular",
@@ -232,11 +234,13 @@ __all__ = [
     "deep_merge",
     "embeddable",
     "estimate",
+    "fields_asked",
     "form_of",
     "has_class_probabilities",
     "held_in_memory",
     "holds_events",
     "image_shape",
+    "input_matrix",
     "inputs_a_feature",
     "layer_shapes",
     "most_synapses",
@@ -248,6 +252,7 @@ __all__ = [
     "needed_jobs",
     "nested",
     "parse_job_spec",
+    "picture_shape",
     "problems_of",
     "rewired_matrices",
     "split_layer",

@@ -1,4 +1,4 @@
-"""Which spikes are kept."""
+"""What is kept of a run besides metrics and checkpoints."""
 
 from __future__ import annotations
 
@@ -15,6 +15,14 @@ class RecordNothing(Part):
     kind: Literal["none"]
 
 
+class RecordReceptiveFields(Part):
+    """The incoming weights of the layer that the input arrives at: before the first epoch, after every
+    `every_epochs`-th, and after the last."""
+
+    every_epochs: int = Field(default=1, ge=1, le=1_000_000)
+    n_neurons: int | None = Field(default=None, ge=1, le=1_000_000, description="Only of the first so many neurons.")
+
+
 class RecordSpikes(Part):
     """The rasters of all layers for the first `n_samples` samples of the validation split (the test split where there
     is no validation) every `every_epochs` epochs, and of the test split at the end."""
@@ -22,6 +30,9 @@ class RecordSpikes(Part):
     kind: Literal["spikes"]
     n_samples: int = Field(default=4, ge=1, le=1_000)
     every_epochs: int = Field(default=1, ge=1, le=1_000_000)
+    receptive_fields: RecordReceptiveFields | None = Field(
+        default=None, description="Absent: none are kept. `{}` keeps those of all neurons."
+    )
 
 
 Recording = Annotated[RecordNothing | RecordSpikes, Field(discriminator="kind")]

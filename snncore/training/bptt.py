@@ -32,6 +32,7 @@ from snncore.training.optimiser import (
     restore_optimiser,
     watch,
 )
+from snncore.training.receptive_fields import receptive_fields
 from snncore.training.result import confusion_matrix, cost, firing, of_tally, split_metrics
 from snncore.training.tally import Tally
 
@@ -89,6 +90,7 @@ class BackpropagationRun:
             for warning in spec.warnings_about(self.job):
                 yield Log("warning", warning)
             yield from self._connectivity()
+            yield from receptive_fields(self.job, self.network, 0, 0)
         epochs = self.job.bptt.epochs
         while self.position.epoch <= epochs and not self._stopped_early():
             yield from self._epoch()
@@ -215,6 +217,8 @@ class BackpropagationRun:
             data = checkpoints.weights_to_bytes(self.job, self._weights(), kind="periodic", epoch=epoch, step=step)
             yield Checkpoint("periodic", epoch, step, data)
         position.epoch, position.batch, self.tally = epoch + 1, 0, Tally()
+        ended = epoch == training.epochs or self._stopped_early()
+        yield from receptive_fields(self.job, self.network, epoch, step, last=ended)
         yield from self._checkpoint_when_due()
 
     def _chosen_by(self, tally: Tally) -> float:

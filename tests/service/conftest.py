@@ -19,7 +19,7 @@ from service.dispatch import Doorbell
 from service.settings import Settings
 from service.store.attempt import Attempt, claim
 from service.store.engine import Database
-from service.store.rows import CheckpointRow, LogRow, MetricRow, RasterRow, RecordBatch
+from service.store.rows import CheckpointRow, LogRow, MetricRow, RasterRow, ReceptiveFieldsRow, RecordBatch
 from snncore.presets import get_preset
 
 with warnings.catch_warnings():
@@ -47,6 +47,14 @@ def digits_spec() -> dict[str, Any]:
 def make_spikes() -> NDArray[np.bool_]:
     """40 steps of 12 neurons."""
     return np.random.default_rng(5).random((40, 12)) < 0.1
+
+
+def make_weights() -> NDArray[np.float32]:
+    """Of 12 neurons on 4 x 6 pixels."""
+    return np.random.default_rng(6).random((12, 24)).astype(np.float32)
+
+
+LABELS = [*range(10), None, 3]
 
 
 @dataclass
@@ -114,6 +122,11 @@ def full_batch(spikes: NDArray[np.bool_]) -> RecordBatch:
             RasterRow(epoch, 10 * epoch, "test", layer, 0, 3, 3, 0.5, spikes)
             for epoch in (1, 2)
             for layer in ("hidden", "output")
+        ],
+        receptive_fields=[
+            ReceptiveFieldsRow(epoch, 10 * epoch, layer, (4, 6, 1), make_weights(), LABELS)
+            for epoch in (1, 2)
+            for layer in ("excitatory", "other")
         ],
         checkpoints=[
             CheckpointRow("periodic", 1, 10, b"periodic weights"),

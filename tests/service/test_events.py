@@ -48,7 +48,8 @@ def test_the_history_of_a_job_that_ended_comes_at_once_and_the_stream_ends(
 ) -> None:
     events = read(client, recorded.url)
     assert [int(event["id"]) for event in events] == list(range(1, len(events) + 1))
-    assert {event["event"] for event in events} == {"state", "log", "metric", "raster", "checkpoint", "progress"}
+    recorded_kinds = {"metric", "raster", "receptive_fields", "checkpoint"}
+    assert {event["event"] for event in events} == {"state", "log", "progress", *recorded_kinds}
     assert [event["data"]["state"] for event in events if event["event"] == "state"] == [
         "queued",
         "running",

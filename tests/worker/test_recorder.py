@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from service.settings import Settings
-from service.store import jobs, rasters
+from service.store import jobs, rasters, receptive_fields, recorded
 from service.store.errors import AttemptSuperseded, StoreBusy
-from snncore.events import Checkpoint, Event, Finished, Log, Metric, Progress, Raster, Started, Stopped
+from service.store.tables import ReceptiveField
+from snncore.events import Checkpoint, Event, Finished, Log, Metric, Progress, Raster, ReceptiveFields, Started, Stopped
 from tests.worker.claimed import ClaimedJob
 from worker.recorder import Recorder
 
@@ -37,6 +38,7 @@ def every_kind_of_event() -> list[Event]:
         progress(1),
         Metric("loss", "train", 1, 1, 0.5, better="min"),
         Raster(1, 1, "test", "hidden", 0, 3, 4, 1.0, spikes, {"windows_ms": [[2.0, 6.0]], "outputs": [[8.5]]}),
+        ReceptiveFields(1, 1, "hidden", (2, 3, 1), np.eye(4, 6, dtype=np.float32), [7, None, 0, 1]),
         Checkpoint("last", 1, 1, b"weights"),
         Finished({"metrics": {"test": {"accuracy": 0.9}}}),
     ]
@@ -64,6 +66,11 @@ def test_every_kind_of_event_reaches_the_store(job: ClaimedJob) -> None:
     with job.database.read() as session:
         (raster,) = rasters.list_rasters(session, job.id, filters={}, before=None, limit=9)
         assert raster.reading == {"windows_ms": [[2.0, 6.0]], "outputs": [[8.5]]}
+    assert [event["n_neurons"] for event in job.events("receptive_fields")] == [4]
+    with job.database.read() as session:
+        (fields,) = recorded.newest(session, ReceptiveField, job.id, filters={}, before=None, limit=9)
+        assert (fields.shape, fields.labels) == ([2, 3, 1], [7, None, 0, 1])
+        assert np.array_equal(receptive_fields.read_neurons(session, fields, [(1, 3)]), np.eye(4, 6)[1:3])
     assert [event["kind"] for event in job.events("checkpoint")] == ["last"]
     assert job.events("log")[0]["message"] == "training starts from the beginning (torch 2.13.0, threads 2)"
 

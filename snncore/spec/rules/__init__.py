@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from snncore.spec.errors import Problem
 from snncore.spec.pools import TeacherSTDP
-from snncore.spec.rules import competitive, data, families, network, neurons, pools, tasks, time, training
+from snncore.spec.rules import competitive, data, families, network, neurons, pools, recording, tasks, time, training
 from snncore.spec.rules.broken import Broken
 from snncore.spec.stdp import STDP
 from snncore.spec.training import BPTT
@@ -26,6 +26,7 @@ OF_LAYERED = (
     training.training,
     training.rewiring,
     training.engine,
+    recording.recording,
 )
 OF_COMPETITIVE = (competitive.data, competitive.circuit, competitive.learning)
 OF_POOLS = (pools.surroundings, pools.architecture, pools.learning)

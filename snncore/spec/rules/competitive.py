@@ -45,7 +45,7 @@ def data(spec: JobSpec) -> Broken:
     if spec.encoding.feature_sum is not None:
         yield (
             ("encoding", "feature_sum"),
-            "has no effect: the architecture 'competitive' raises the rates of a sample until it is answered; leave it out",
+            "has no effect: the architecture 'competitive' raises the rates until it answers; leave it out",
         )
     if spec.device.startswith("cuda"):
         yield ("device",), "must be 'auto' or 'cpu': the architecture 'competitive' is simulated on the CPU"

@@ -1,0 +1,1 @@
+"""What neurons look for: their incoming weights, as numbers and as pictures."""
