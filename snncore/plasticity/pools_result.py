@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from snncore import spec
@@ -13,6 +14,29 @@ from snncore.plasticity import reaction_times
 from snncore.plasticity.decisions import Decisions
 from snncore.plasticity.showing import LAYER
 from snncore.training.environment import peak_memory_bytes
+
+OFTEN_MISSED = 0.5
+
+
+def warnings_about_learning(decisions: Decisions) -> list[str]:
+    """What the first epoch leaves to be said."""
+    silent = ", ".join(str(pool) for pool in np.flatnonzero(decisions.pool_spikes == 0))
+    if not silent:
+        return []
+    return [
+        f"the pools of the classes {silent} fired no spike after the first epoch, and can give no answer; raise "
+        "training.learning_rate, architecture.neuron.input_gain or the number of training samples"
+    ]
+
+
+def warnings_about_decisions(decisions: Decisions) -> list[str]:
+    """What the test leaves to be said."""
+    if (answered := float(decisions.answered.mean())) >= OFTEN_MISSED:
+        return []
+    return [
+        f"the accumulators came to the bound for {answered:.0%} of the test samples only; lower "
+        "architecture.decision.bound, or raise its duration_ms"
+    ]
 
 
 def result(

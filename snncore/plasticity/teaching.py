@@ -23,6 +23,7 @@ from snncore.events import (
     Metric,
     Progress,
     Raster,
+    ReceptiveFields,
     Split,
     Started,
     Stopped,
@@ -30,7 +31,7 @@ from snncore.events import (
 from snncore.plasticity import showing
 from snncore.plasticity.decisions import Decisions
 from snncore.plasticity.pools import Draws, Pools, Shown, draws, initial_weights
-from snncore.plasticity.pools_result import rate_hz, result
+from snncore.plasticity.pools_result import rate_hz, result, warnings_about_decisions, warnings_about_learning
 from snncore.plasticity.showing import LAYER
 from snncore.streams import stream
 from snncore.training import archives
@@ -46,7 +47,6 @@ METRICS: dict[str, tuple[str, Better | None]] = {
     "correct_reaction_time_ms": ("ms", "min"),
     "wrong_reaction_time_ms": ("ms", None),
 }
-OFTEN_MISSED = 0.5
 GROUPS = ("network", "best")
 
 
@@ -61,7 +61,7 @@ class Position:
     """Sum over the samples of the epoch."""
     best_epoch: int | None = None
     best: tuple[float, float] | None = None
-    """The accuracy of the best weights on the validation split, and that of their votes, which decides between equals."""
+    """Of the best weights on the validation split: the accuracy, and that of the votes, which tells equals apart."""
     elapsed_s: float = 0.0
 
 
@@ -113,6 +113,7 @@ class TeacherRun:
         if not self.resumed:
             for warning in spec.warnings_about(self.job):
                 yield Log("warning", warning)
+            yield from self._fields(epoch=0)
         while self.position.epoch <= self.training.epochs:
             yield from self._epoch()
             if self.interruptions.reason is not None:
@@ -183,7 +184,7 @@ class TeacherRun:
         yield Metric("learning_rate", "train", step, epoch, self._learning_rate())
         yield from self._split_metrics("train", train, epoch)
         if epoch == 1:
-            yield from self._activity_warnings(train)
+            yield from (Log("warning", warning) for warning in warnings_about_learning(train))
         if len(validation.labels):
             yield from self._split_metrics("validation", validation, epoch)
             yield from self._rasters("validation", epoch)
@@ -192,6 +193,7 @@ class TeacherRun:
             if position.best is None or standing > position.best:
                 position.best, position.best_epoch = standing, epoch
                 self.best, self.unsaved_best = self._weights(), True
+        yield from self._fields(epoch)
         every = training.checkpoint_every_epochs
         if every and epoch % every == 0:
             yield self._usable("periodic", self._weights(), epoch, step)
@@ -223,12 +225,7 @@ class TeacherRun:
         test = found["test"]
         yield from self._split_metrics("test", test, last)
         yield from self._rasters("test", last)
-        if (share := test.metrics()["miss_share"]) > OFTEN_MISSED:
-            yield Log(
-                "warning",
-                f"the accumulators came to the bound for {1 - share:.0%} of the test samples only; lower "
-                "architecture.decision.bound, or raise its duration_ms",
-            )
+        yield from (Log("warning", warning) for warning in warnings_about_decisions(test))
         outcome = result(
             job, found, wall_time_s=self.interruptions.elapsed_s, n_learned=self.step * self.training.batch_size
         )
@@ -258,20 +255,26 @@ class TeacherRun:
             yield Metric(name, split, self.step, epoch, value, unit, better)
         yield Metric(f"firing_rate_hz.{LAYER}", split, self.step, epoch, rate_hz(self.job, decisions), "Hz")
 
-    def _activity_warnings(self, decisions: Decisions) -> Iterator[Log]:
-        silent = [str(pool) for pool in np.flatnonzero(decisions.pool_spikes == 0)]
-        if silent:
-            yield Log(
-                "warning",
-                f"the pools of the classes {', '.join(silent)} fired no spike after the first epoch, and can give no "
-                "answer; raise training.learning_rate, architecture.neuron.input_gain or dataset.n_train",
-            )
-
     def _rasters(self, split: Split, epoch: int) -> Iterator[Raster]:
         recording = self.job.recording
         if isinstance(recording, spec.RecordSpikes) and (split == "test" or epoch % recording.every_epochs == 0):
             samples = self._samples(split)[: recording.n_samples]
             yield from showing.rasters(self.job, self.pools, samples, split, epoch=epoch, step=self.step)
+
+    def _fields(self, epoch: int) -> Iterator[ReceptiveFields]:
+        """The weights of each neuron as a picture of the input, before the first epoch and after those asked for."""
+        asked = spec.fields_asked(self.job, epoch, last=epoch == self.training.epochs)
+        if asked is None:
+            return
+        weights = self.pools.weights.T[: asked.n_neurons]
+        yield ReceptiveFields(
+            epoch=epoch,
+            step=self.step,
+            layer=LAYER,
+            shape=spec.picture_shape(self.job),
+            weights=np.array(weights, np.float32, order="C"),
+            labels=[neuron // self.architecture.pool_size for neuron in range(len(weights))],
+        )
 
     # -- checkpoints
 
