@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from snncore import spec
 from snncore.datasets import (
+    cifar,
     digits,
     exponential,
     fashion_mnist,
@@ -29,6 +30,8 @@ def load(dataset: spec.Dataset, seed: int) -> Splits:
             return mnist.load(dataset, seed)
         case spec.FashionMNIST():
             return fashion_mnist.load(dataset, seed)
+        case spec.CIFAR10() | spec.CIFAR100():
+            return cifar.load(dataset)
         case spec.ImageFolder():
             return image_folder.load(dataset)
         case spec.Flowers102():

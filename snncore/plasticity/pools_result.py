@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from snncore import spec
+from snncore.cost import Link, energy
 from snncore.events import Split
 from snncore.plasticity import reaction_times
 from snncore.plasticity.decisions import Decisions
@@ -50,7 +51,7 @@ def result(
         "confusion_matrix": test.confusion(job.n_outputs),
         "decisions": reaction_times.report(job, decided),
         "firing": {LAYER: {"rate_hz": rate_hz(job, test), "silent_share": silent}},
-        "cost": cost(test, wall_time_s=wall_time_s, n_learned=n_learned),
+        "cost": cost(job, test, wall_time_s=wall_time_s, n_learned=n_learned),
     }
 
 
@@ -61,15 +62,18 @@ def rate_hz(job: spec.JobSpec, decisions: Decisions) -> float:
     return float(decisions.neuron_spikes.mean()) / len(decisions.labels) / seconds
 
 
-def cost(test: Decisions, *, wall_time_s: float, n_learned: int) -> dict[str, Any]:
+def cost(job: spec.JobSpec, test: Decisions, *, wall_time_s: float, n_learned: int) -> dict[str, Any]:
     """Time and memory of the run; spikes a test sample, and the synapses that they went through, in the whole
     presentation. The accumulators are no neurons: what arrives there does not count."""
-    n = len(test.labels)
-    arrived = test.input_spikes / n
+    n, n_neurons = len(test.labels), len(test.neuron_spikes)
+    spikes = {"input": test.input_spikes / n, LAYER: int(test.neuron_spikes.sum()) / n}
+    link = Link(LAYER, spec.n_inputs(job) * n_neurons, frozenset({"input"}), fan_out=n_neurons)
+    arithmetic = energy([link], spikes, job.recording.energy)
     return {
         "wall_time_s": wall_time_s,
         "samples_per_s": n_learned / max(wall_time_s, 1e-9),
-        "spikes_per_sample": {"input": arrived, LAYER: int(test.neuron_spikes.sum()) / n},
-        "synaptic_operations_per_sample": arrived * len(test.neuron_spikes),
+        "spikes_per_sample": spikes,
+        "synaptic_operations_per_sample": arithmetic["accumulates_per_sample"],
+        **arithmetic,
         "peak_memory_bytes": peak_memory_bytes(torch.device("cpu")),
     }

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from snncore.spec.base import Fraction, Part, UnitCount
+from snncore.spec.cifar import CIFAR, CIFAR10, CIFAR100
 from snncore.spec.images import Flowers102, ImageFiles, ImageFolder
 from snncore.spec.recordings import NMNIST, SHD, DVSGesture, EventRecordings
 from snncore.spec.uploaded import EventContents, Uploaded, features_of, image_shape_of, sizes_of
@@ -83,6 +84,8 @@ Dataset = Annotated[
     Digits
     | MNIST
     | FashionMNIST
+    | CIFAR10
+    | CIFAR100
     | ImageFolder
     | Flowers102
     | ExponentialVectors
@@ -102,6 +105,8 @@ def image_shape(dataset: Dataset) -> tuple[int, int, int] | None:
             return 8, 8, 1
         case MNIST() | FashionMNIST():
             return 28 // dataset.pooling, 28 // dataset.pooling, 1
+        case CIFAR():
+            return 32, 32, 3
         case ImageFiles():
             return dataset.shape
         case Uploaded():
@@ -135,7 +140,7 @@ def holds_events(dataset: Dataset) -> bool:
 def held_in_memory(dataset: Dataset) -> bool:
     """Whether all samples are in memory at once; of image files, recordings and uploads only the batch that is asked
     for."""
-    return not isinstance(dataset, ImageFiles | EventRecordings | Uploaded)
+    return not isinstance(dataset, ImageFiles | CIFAR | EventRecordings | Uploaded)
 
 
 def n_classes(dataset: Dataset) -> int | None:
@@ -149,6 +154,8 @@ def n_classes(dataset: Dataset) -> int | None:
             return dataset.contents.n_classes
         case ImageFiles():
             return dataset.n_classes
+        case CIFAR100():
+            return 100 if dataset.labels == "fine" else 20
         case SHD():
             return 20
         case DVSGesture():

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from snncore.spec.architecture import Recurrent
 from snncore.spec.competitive import Competitive
-from snncore.spec.dataset import held_in_memory, image_shape, n_features, split_sizes
-from snncore.spec.encoding import Poisson, inputs_a_feature
-from snncore.spec.neuron import ALIF, LIFUnit, Neuron, split_layer
+from snncore.spec.dataset import held_in_memory, n_features, split_sizes
+from snncore.spec.diet import Diet
+from snncore.spec.encoding import Poisson
+from snncore.spec.layer_shapes import (
+    NUMBERS_A_DENSE_UNIT,
+    LayerShape,
+    further_weights,
+    sequential_shape,
+    trained_weights,
+)
+from snncore.spec.neuron import ALIF, LayerLIF, LIFUnit, split_layer
 from snncore.spec.pools import DecisionPools, TeacherSTDP
 from snncore.spec.readout import LeakyReadout, SpikeCountReadout
-from snncore.spec.sequential import LSTM, Dense, Dropout, PeepholeLSTM, Sequential, Spiking, named_widths
+from snncore.spec.sequential import (
+    Sequential,
+)
+from snncore.spec.shapes import n_inputs, placed_layers
 from snncore.spec.stdp import GROUPS, STDP
-from snncore.spec.synapses import Delay
 from snncore.spec.training import CheckpointedBackward, TruncatedBackward
+from snncore.spec.twin import ann_twin, spiking_part
 
 if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
@@ -37,14 +47,6 @@ FUSED_MARK_STEPS = 32  # adaptation and refractory counters are kept at every so
 FUSED_PADDING = 16
 FUSED_DENSE_COPIES = 1  # spikes as numbers, and then their gradient, where what is read is more than one sum over time
 
-# What is held for a unit, sample and time step, as measured: tests/snncore/test_hybrid_memory.py.
-NUMBERS_A_DENSE_UNIT = 1.75  # the value and its gradient, some of which are gone when others come
-NUMBERS_A_SPIKING_UNIT = 2
-NUMBERS_AN_LSTM_UNIT = 15  # four gates and their gradients, state, output and theirs
-NUMBERS_A_DROPPED = 2
-NUMBERS_A_PEEPHOLE_LSTM = 28
-PARAMETERS_OF_A_PEEPHOLE_LSTM = 15
-
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -57,61 +59,6 @@ class Estimate:
     steps: int
     peak_memory_bytes: int
     flops: int
-
-
-@dataclass(frozen=True, slots=True)
-class LayerShape:
-    """A spiking or leaky layer: its neurons, the synapses a time step goes through, and the trainable parameters."""
-
-    n_neurons: int
-    synapses: int
-    parameters: int
-    neuron: Neuron | None
-    """None: a leaky layer, which does not spike."""
-    weights_of_further_delays: int = 0
-    """Where synapses have delays of their own, there is a matrix for each delay: the places of all but the first."""
-    numbers_a_step: int = 0
-    """What passes between layers that do not hand on spikes, for each sample and time step, and its gradient."""
-
-
-def _further(delay: Delay, synapses: int) -> int:
-    """What `synapses` with such delays have for `weights_of_further_delays`."""
-    return (delay.longest - delay.shortest) * synapses
-
-
-def _trained_weights(neuron: Neuron, n_neurons: int, spec: JobSpec) -> int:
-    """Parameters of the neurons themselves."""
-    if not isinstance(neuron, LIFUnit):
-        return 0
-    shape = image_shape(spec.dataset)
-    owners = {"unit": n_neurons, "channel": shape[2] if shape else 0, "layer": 1}[neuron.sharing]
-    return owners * {"both": 2, "none": 0}.get(neuron.trained, 1)
-
-
-def _sequential_shapes(spec: JobSpec, width: int) -> Iterator[LayerShape]:
-    """The layers of an architecture 'sequential', but for its linear outputs."""
-    for _, layer, before, n in named_widths(spec, width):
-        match layer:
-            case Dense():
-                parameters = before * n + (n if layer.bias else 0)
-                yield LayerShape(n, before * n, parameters, None, numbers_a_step=round(NUMBERS_A_DENSE_UNIT * n))
-            case LSTM():
-                weights = 4 * n * (before + n)
-                numbers = NUMBERS_AN_LSTM_UNIT * n
-                yield LayerShape(n, weights, weights + 4 * n, None, numbers_a_step=numbers)
-            case PeepholeLSTM():
-                parameters, numbers = PARAMETERS_OF_A_PEEPHOLE_LSTM * n, NUMBERS_A_PEEPHOLE_LSTM * n
-                yield LayerShape(n, parameters, parameters, None, numbers_a_step=numbers)
-            case Dropout():
-                yield LayerShape(n, 0, 0, None, numbers_a_step=NUMBERS_A_DROPPED * n)
-            case Spiking():
-                neuron, form = layer.neuron or spec.population, layer.recurrence
-                parameters, further, synapses = _trained_weights(neuron, n, spec), 0, 0
-                if form is not None:
-                    synapses = n * n
-                    parameters += n * n - (0 if form.autapses else n)
-                    further = _further(form.delay, synapses)
-                yield LayerShape(n, synapses, parameters, neuron, further, NUMBERS_A_SPIKING_UNIT * n)
 
 
 def _competitive_shape(spec: JobSpec, architecture: Competitive) -> LayerShape:
@@ -137,32 +84,34 @@ def layer_shapes(spec: JobSpec) -> list[LayerShape]:
         inside = isinstance(readout, SpikeCountReadout) and readout.recurrent
         n = architecture.n_hidden + (n_out if inside and embedded is None else 0)
         recurrent = n * n - (0 if architecture.recurrence.autapses else n)
-        further = _further(architecture.input.delay, width * n) + _further(architecture.recurrence.delay, n * n)
-        trained = width * n + recurrent + _trained_weights(spec.population, n, spec)
+        further = further_weights(architecture.input.delay, width * n) + further_weights(
+            architecture.recurrence.delay, n * n
+        )
+        trained = width * n + recurrent + trained_weights(spec.population, n, spec)
         shapes.append(LayerShape(n, width * n + n * n, trained, spec.population, further))
         width = n
         if embedded is not None:
             inner = embedded.network
             before, n = inner.n_inputs, inner.n_hidden + n_out
-            further = _further(embedded.connection.delay, width * before)
+            further = further_weights(embedded.connection.delay, width * before)
             shapes.append(LayerShape(before, width * before, width * before, inner.neuron, further))
-            further = _further(inner.input.delay, before * n) + _further(inner.recurrence.delay, n * n)
+            further = further_weights(inner.input.delay, before * n) + further_weights(inner.recurrence.delay, n * n)
             shapes.append(LayerShape(n, before * n + n * n, 0, inner.neuron, further))
         if inside:
             return shapes
     elif isinstance(architecture, Sequential):
-        shapes += _sequential_shapes(spec, width)
+        shapes += [sequential_shape(spec, part) for part in placed_layers(spec)]
         width = shapes[-1].n_neurons
         if isinstance(readout, SpikeCountReadout):
             return shapes
     else:
         for n in architecture.layers:
-            further = _further(architecture.connection.delay, width * n)
-            trained = width * n + _trained_weights(spec.population, n, spec)
+            further = further_weights(architecture.connection.delay, width * n)
+            trained = width * n + trained_weights(spec.population, n, spec)
             shapes.append(LayerShape(n, width * n, trained, spec.population, further))
             width = n
     if isinstance(readout, SpikeCountReadout):
-        trained = width * n_out + _trained_weights(spec.population, n_out, spec)
+        trained = width * n_out + trained_weights(spec.population, n_out, spec)
         shapes.append(LayerShape(n_out, width * n_out, trained, spec.population))
     else:
         bias = n_out if readout.bias else 0
@@ -171,15 +120,11 @@ def layer_shapes(spec: JobSpec) -> list[LayerShape]:
     return shapes
 
 
-def n_inputs(spec: JobSpec) -> int:
-    """Input neurons of the network."""
-    return n_features(spec.dataset) // spec.encoding.frames * inputs_a_feature(spec.encoding)
-
-
 FLOPS_A_CONDUCTANCE_STEP = 50  # most of them for the exponential
 FLOPS_A_POOL_STEP = 6
 BRIGHTNESS = 0.25
 """The mean of features as far as an estimate needs one: holds for digits within a factor of two."""
+
 
 REFERENCE_STEP_WORTH_A_THREAD = 10_000_000
 FUSED_BATCH_WORTH_A_THREAD = 2_500_000_000
@@ -194,6 +139,8 @@ def useful_threads(spec: JobSpec, available: int) -> int:
     does a few small products a time step, with a barrier after each; a second thread pays from some ten million a step
     on. The number follows from the spec, so that a resumed job gets the same one.
     """
+    if isinstance(spec.training, Diet):
+        return useful_threads(spiking_part(spec), available)
     if isinstance(spec.training, STDP):
         return min(available, GROUPS) if spec.training.batch_size > 1 else 1
     if isinstance(spec.training, TeacherSTDP):
@@ -225,11 +172,13 @@ def fused_bytes(spec: JobSpec, shapes: list[LayerShape], bytes_a_float: int) -> 
     if spec.layered.readout.by_frame:
         total += FUSED_DENSE_COPIES * n_time * batch * shapes[-1 if shapes[-1].neuron else -2].n_neurons * bytes_a_float
     for shape in shapes:
-        total += FUSED_FLOATS_A_WEIGHT * shape.synapses * bytes_a_float
+        total += FUSED_FLOATS_A_WEIGHT * shape.weights * bytes_a_float
         total += n_time * batch * shape.numbers_a_step * bytes_a_float
         if shape.neuron is None:
             continue
-        members = [] if isinstance(shape.neuron, LIFUnit) else list(split_layer(shape.neuron, shape.n_neurons))
+        members = (
+            [] if isinstance(shape.neuron, LIFUnit | LayerLIF) else list(split_layer(shape.neuron, shape.n_neurons))
+        )
         cells = batch * -(-shape.n_neurons // FUSED_PADDING) * FUSED_PADDING
         marks = -(-chunk // FUSED_MARK_STEPS)
         adapting = any(n and isinstance(neuron, ALIF) for n, neuron in members)
@@ -246,6 +195,8 @@ def estimate(spec: JobSpec) -> Estimate:
 
     A multiply-accumulate counts as two operations; a training sample costs three forward passes.
     """
+    if isinstance(spec.training, Diet):
+        return _of_both(estimate(ann_twin(spec)), estimate(spiking_part(spec)))
     if isinstance(spec.architecture, Competitive):
         return _estimate_of_competitive(spec, spec.architecture)
     if isinstance(spec.architecture, DecisionPools):
@@ -259,7 +210,7 @@ def estimate(spec: JobSpec) -> Estimate:
     def floats(shape: LayerShape) -> int:
         if shape.neuron is None:
             return shape.numbers_a_step or 3 * shape.n_neurons
-        if isinstance(shape.neuron, LIFUnit):
+        if isinstance(shape.neuron, LIFUnit | LayerLIF):
             return FLOATS_A_CELL_STEP * shape.n_neurons
         adapting = sum(n for n, neuron in split_layer(shape.neuron, shape.n_neurons) if isinstance(neuron, ALIF))
         return FLOATS_A_CELL_STEP * shape.n_neurons + (FLOATS_OF_ADAPTATION * shape.n_neurons if adapting else 0)
@@ -277,8 +228,14 @@ def estimate(spec: JobSpec) -> Estimate:
         parameters=parameters,
         steps=spec.n_training_steps,
         peak_memory_bytes=activations + bytes_a_float * (samples + FLOATS_A_PARAMETER * parameters + further),
-        flops=2 * n_time * sum(shape.synapses for shape in shapes) * presented,
+        flops=2 * sum(shape.synapses * (1 if shape.steady else n_time) for shape in shapes) * presented,
     )
+
+
+def _of_both(twin: Estimate, spiking: Estimate) -> Estimate:
+    """Of a job that trains one after the other; the conversion between is a small part."""
+    memory = twin.peak_memory_bytes + spiking.peak_memory_bytes
+    return Estimate(spiking.parameters, twin.steps + spiking.steps, memory, twin.flops + spiking.flops)
 
 
 def _estimate_of_competitive(spec: JobSpec, architecture: Competitive) -> Estimate:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from snncore.spec.architecture import Layered
 from snncore.spec.competitive import Competitive, ConductanceLIF
+from snncore.spec.diet import Diet
 from snncore.spec.pools import DecisionPools, TeacherSTDP
 from snncore.spec.rules.broken import Broken
+from snncore.spec.sequential import Sequential
 from snncore.spec.stdp import STDP
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ def family(spec: JobSpec) -> Broken:
         )
     elif isinstance(architecture, Competitive) and not isinstance(training, STDP):
         yield ("training", "kind"), f"the architecture 'competitive' is trained by 'stdp', not by {training.kind!r}"
+    if isinstance(training, Diet) and isinstance(architecture, Layered) and not isinstance(architecture, Sequential):
+        yield ("architecture", "kind"), "the training 'diet' trains the architecture 'sequential'"
     if isinstance(training, TeacherSTDP) and not isinstance(architecture, DecisionPools):
         yield (
             ("architecture", "kind"),
