@@ -27,9 +27,9 @@ def load(dataset: spec.Dataset, seed: int) -> Splits:
         case spec.Digits():
             return digits.load(dataset)
         case spec.MNIST():
-            return mnist.load(dataset)
+            return mnist.load(dataset, seed)
         case spec.FashionMNIST():
-            return fashion_mnist.load(dataset)
+            return fashion_mnist.load(dataset, seed)
         case spec.CIFAR10() | spec.CIFAR100():
             return cifar.load(dataset)
         case spec.ImageFolder():

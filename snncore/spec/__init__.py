@@ -59,6 +59,7 @@ from snncore.spec.neuron import (
     form_of,
     split_layer,
 )
+from snncore.spec.pools import CalciumWindows, Decision, DecisionPools, PoolNeuron, TeacherSTDP
 from snncore.spec.preparation import Augmentation, PreparedImages, Standardisation
 from snncore.spec.readout import AccumulatorReadout, EveryStepReadout, LeakyReadout, Readout, SpikeCountReadout
 from snncore.spec.receptive_fields import fields_asked, input_matrix, picture_shape
@@ -155,6 +156,7 @@ __all__ = [
     "AveragePool",
     "Backward",
     "Borders",
+    "CalciumWindows",
     "CheckpointedBackward",
     "Classification",
     "Comparison",
@@ -170,6 +172,8 @@ __all__ = [
     "DVSGesture",
     "DaleSigns",
     "Dataset",
+    "Decision",
+    "DecisionPools",
     "DeepR",
     "Delay",
     "Delta",
@@ -224,6 +228,7 @@ __all__ = [
     "Plasticity",
     "PlateauDecay",
     "Poisson",
+    "PoolNeuron",
     "Population",
     "Power",
     "PreparedImages",
@@ -258,6 +263,7 @@ __all__ = [
     "Surrogate",
     "Symmetric",
     "Task",
+    "TeacherSTDP",
     "ThresholdCrossing",
     "Training",
     "Triplet",

@@ -26,7 +26,12 @@ class Digits(Part):
 class _SmallImages(Part):
     """60,000 images for training and 10,000 for tests, of 28 x 28 grey pixels; validation is the end of the former."""
 
-    n_train: int = Field(default=55_000, ge=1, le=60_000, description="The first so many training images.")
+    n_train: int = Field(default=55_000, ge=1, le=60_000, description="So many training images.")
+    subset: Literal["first", "random"] = Field(
+        default="first",
+        description="Which of the training images that are not for validation: the first n_train, or n_train of them "
+        "drawn without replacement by the job's seed.",
+    )
     n_validation: int = Field(default=5_000, ge=0, le=59_999, description="The last so many training images.")
     n_test: int = Field(default=10_000, ge=1, le=10_000, description="The first so many test images.")
     pooling: Literal[1, 2, 4, 7] = Field(default=1, description="Blocks of so many pixels squared are averaged to one.")

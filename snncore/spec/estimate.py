@@ -18,6 +18,7 @@ from snncore.spec.layer_shapes import (
     trained_weights,
 )
 from snncore.spec.neuron import ALIF, LayerLIF, LIFUnit, split_layer
+from snncore.spec.pools import DecisionPools, TeacherSTDP
 from snncore.spec.readout import LeakyReadout, SpikeCountReadout
 from snncore.spec.sequential import (
     Sequential,
@@ -70,6 +71,9 @@ def layer_shapes(spec: JobSpec) -> list[LayerShape]:
     """The layers of the network in order."""
     if isinstance(spec.architecture, Competitive):
         return [_competitive_shape(spec, spec.architecture)]
+    if isinstance(spec.architecture, DecisionPools):
+        n, width = spec.n_outputs * spec.architecture.pool_size, n_inputs(spec)
+        return [LayerShape(n, width * n, width * n, None)]
     architecture, readout = spec.layered, spec.layered.readout
     group = readout.group_size if isinstance(readout, SpikeCountReadout) else 1
     n_out = spec.n_outputs * group
@@ -117,6 +121,9 @@ def layer_shapes(spec: JobSpec) -> list[LayerShape]:
 
 
 FLOPS_A_CONDUCTANCE_STEP = 50  # most of them for the exponential
+FLOPS_A_POOL_STEP = 6
+BRIGHTNESS = 0.25
+"""The mean of features as far as an estimate needs one: holds for digits within a factor of two."""
 
 
 REFERENCE_STEP_WORTH_A_THREAD = 10_000_000
@@ -126,16 +133,18 @@ FUSED_BATCH_WORTH_A_THREAD = 2_500_000_000
 def useful_threads(spec: JobSpec, available: int) -> int:
     """How many of `available` threads a job gains from, 1 at least, by the multiplications of a dense product.
 
-    A competitive network that learns sample by sample has one thread to use, and one that learns by batches up to one
-    for each group of samples. The fused engine meets its threads a few times a batch; a second one pays from some
-    billions a batch on, as long as the next batch is encoded beside. The reference loop does a few small products a
-    time step, with a barrier after each; a second thread pays from some ten million a step on. The number follows from
-    the spec, so that a resumed job gets the same one.
+    Decision pools and competitive networks that learn sample by sample have one thread to use, and competitive ones
+    that learn by batches up to one for each group of samples. The fused engine meets its threads a few times a batch;
+    a second one pays from some billions a batch on, as long as the next batch is encoded beside. The reference loop
+    does a few small products a time step, with a barrier after each; a second thread pays from some ten million a step
+    on. The number follows from the spec, so that a resumed job gets the same one.
     """
     if isinstance(spec.training, Diet):
         return useful_threads(spiking_part(spec), available)
     if isinstance(spec.training, STDP):
         return min(available, GROUPS) if spec.training.batch_size > 1 else 1
+    if isinstance(spec.training, TeacherSTDP):
+        return 1
     a_step = spec.training.batch_size * sum(shape.synapses for shape in layer_shapes(spec))
     if spec.bptt.engine == "reference":
         return max(1, min(available, a_step // REFERENCE_STEP_WORTH_A_THREAD))
@@ -190,6 +199,8 @@ def estimate(spec: JobSpec) -> Estimate:
         return _of_both(estimate(ann_twin(spec)), estimate(spiking_part(spec)))
     if isinstance(spec.architecture, Competitive):
         return _estimate_of_competitive(spec, spec.architecture)
+    if isinstance(spec.architecture, DecisionPools):
+        return _estimate_of_pools(spec, spec.architecture)
     shapes = layer_shapes(spec)
     sizes = split_sizes(spec.dataset)
     n_time, batch, epochs = spec.encoding.n_steps, spec.training.batch_size, spec.training.epochs
@@ -228,16 +239,13 @@ def _of_both(twin: Estimate, spiking: Estimate) -> Estimate:
 
 
 def _estimate_of_competitive(spec: JobSpec, architecture: Competitive) -> Estimate:
-    """Of a network whose spikes are taken one by one: each drives all neurons, and every neuron moves at each step.
-
-    Features are taken for a quarter bright on average, which holds for digits within a factor of two.
-    """
+    """Of a network whose spikes are taken one by one: each drives all neurons, and every neuron moves at each step."""
     assert isinstance(spec.training, STDP)
     assert isinstance(spec.encoding, Poisson)
     sizes, training, n, width = split_sizes(spec.dataset), spec.training, architecture.n_neurons, n_inputs(spec)
     circuit, dt_ms = architecture.circuit, spec.encoding.dt_ms
     rest = round((circuit.rest_ms or 0) / dt_ms)
-    input_spikes = width * spec.encoding.duration_ms / 1000 * spec.encoding.max_rate_hz / 4
+    input_spikes = width * spec.encoding.duration_ms / 1000 * spec.encoding.max_rate_hz * BRIGHTNESS
     flops = 2 * input_spikes * n + FLOPS_A_CONDUCTANCE_STEP * n * (spec.encoding.n_steps + rest)
     evaluations = training.epochs * (-(-sizes["train"] // (training.evaluate_every or sizes["train"])))
     evaluated = (training.labelling.n_samples or sizes["train"]) + sizes["validation"]
@@ -252,4 +260,29 @@ def _estimate_of_competitive(spec: JobSpec, architecture: Competitive) -> Estima
         steps=spec.n_training_steps,
         peak_memory_bytes=memory + counts,
         flops=round(flops * presented),
+    )
+
+
+def _estimate_of_pools(spec: JobSpec, architecture: DecisionPools) -> Estimate:
+    """Of pools whose spikes are taken one by one: each drives all neurons, and at each of the teacher's, and as many
+    of their own, the synapses of the inputs that have spiked change."""
+    training, encoding, decision = spec.training, spec.encoding, architecture.decision
+    assert isinstance(training, TeacherSTDP)
+    assert isinstance(encoding, Poisson)
+    sizes, n, width = split_sizes(spec.dataset), spec.n_outputs * architecture.pool_size, n_inputs(spec)
+    brightness = encoding.feature_sum or n_features(spec.dataset) * BRIGHTNESS
+    spikes_a_step = min(width, brightness * encoding.group_size * encoding.max_rate_hz * encoding.dt_ms / 1000)
+    step = (2 * spikes_a_step + FLOPS_A_POOL_STEP) * n
+    taught = architecture.pool_size * training.teacher_rate_hz * encoding.dt_ms / 1000
+    learning = encoding.n_steps * (step + width + 2 * 2 * taught * width * BRIGHTNESS)
+    deciding = decision.duration_ms / encoding.dt_ms * step
+    measured = min(sizes["train"], training.n_measured)
+    decided = (training.epochs + 1) * (measured + sizes["validation"]) + sizes["test"]
+    bytes_a_float = 4 if training.precision == "float32" else 8
+    samples = sum(sizes.values()) if held_in_memory(spec.dataset) else training.batch_size
+    return Estimate(
+        parameters=width * n,
+        steps=spec.n_training_steps,
+        peak_memory_bytes=FLOATS_A_PARAMETER * width * n * bytes_a_float + 4 * samples * (n_features(spec.dataset) + 1),
+        flops=round(sizes["train"] * training.epochs * learning + decided * deciding),
     )

@@ -9,6 +9,7 @@ from pydantic import Field
 from snncore.spec.base import Part
 from snncore.spec.descent import GradientDescent, WholeTraining
 from snncore.spec.diet import Diet
+from snncore.spec.pools import TeacherSTDP
 from snncore.spec.rewiring import DeepR
 from snncore.spec.stdp import STDP
 
@@ -56,4 +57,4 @@ class BPTT(GradientDescent, WholeTraining):
     )
 
 
-Training = Annotated[BPTT | Diet | STDP, Field(discriminator="kind")]
+Training = Annotated[BPTT | Diet | STDP | TeacherSTDP, Field(discriminator="kind")]

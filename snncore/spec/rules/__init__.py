@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from snncore.spec.diet import Diet
 from snncore.spec.errors import Problem
+from snncore.spec.pools import TeacherSTDP
 from snncore.spec.rules import (
     competitive,
     data,
@@ -14,6 +15,7 @@ from snncore.spec.rules import (
     families,
     network,
     neurons,
+    pools,
     recording,
     shapes,
     tasks,
@@ -44,6 +46,7 @@ OF_LAYERED = (
     recording.recording,
 )
 OF_COMPETITIVE = (competitive.data, competitive.circuit, competitive.learning)
+OF_POOLS = (pools.surroundings, pools.architecture, pools.learning)
 
 
 def broken_rules(spec: JobSpec) -> list[Problem]:
@@ -65,3 +68,5 @@ def _rules_for(spec: JobSpec) -> tuple[Callable[[JobSpec], Broken], ...]:
             return *SHARED, diet.diet
         case STDP():
             return SHARED + OF_COMPETITIVE
+        case TeacherSTDP():
+            return SHARED + OF_POOLS
