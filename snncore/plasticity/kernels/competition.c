@@ -149,6 +149,7 @@ static void NAME(potentiate)(const Network *net, State *state, int64_t j, int64_
         int64_t place = net->n_delays ? i * net->stride + j : i;
         int64_t since = now - state->arrived[place];
         double x = NAME(decayed)(rule, x_pre[place], since);
+        if (x_pre[place] == 0) since = INT64_MAX; /* no spike has come since the state was cleared */
         int64_t at = i * net->stride + j;
         NAME(change)(rule, weights, changes, at, NAME(on_post)(rule, weights[at], x, slow, since));
     }
