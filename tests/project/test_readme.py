@@ -75,8 +75,8 @@ def test_the_python_session_works_as_it_stands(service: Served, tmp_path: Path) 
 
 
 def test_the_job_spec_is_one() -> None:
-    simple, _, hybrid = blocks("Command line", "yaml")
-    for text in (simple, hybrid):
+    simple, _, *in_sequence = blocks("Command line", "yaml")
+    for text in (simple, *in_sequence):
         assert parse_job_spec(parse_yaml(text, "README"))
         assert parse_job_spec(yaml.safe_load(text))
 
@@ -86,7 +86,7 @@ def test_the_sweep_is_one(tmp_path: Path) -> None:
     from service.store.engine import Database
     from service.sweeps.submission import read_sweep
 
-    _, text, _ = blocks("Command line", "yaml")
+    _, text, *_ = blocks("Command line", "yaml")
     database = Database(f"sqlite:///{tmp_path}/none.db")  # nothing in this sweep has to be looked up
     assert len(read_sweep(parse_yaml(text, "README"), Settings(), database).points) == 6
     database.close()
