@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-N = 6_000
+N = 20_000
 INK, LIT = 0.1307, 0.191
 """Mean of MNIST's pixels, and the share of them that are not zero."""
 

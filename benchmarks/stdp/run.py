@@ -1,11 +1,12 @@
-"""Images a second of training, ours and BindsNET's, turn by turn.
+"""Images a second of training, ours and BindsNET's, turn by turn, on one thread.
 
-    python -m benchmarks.stdp.run [--rounds 5] [--threads 1] [--contestants bindsnet-1,fast-1]
+    python -m benchmarks.stdp.run [--rounds 5] [--contestants bindsnet-1,fast-1]
 
 Each contestant lives in a process of its own, its network warm, and waits while another computes. Every round asks each
 to learn from some images; who goes first changes from round to round. Figures are medians over the rounds, and drawing
-the input spikes is part of them. All learn from the same images, each in its own way: the columns say how many time
-steps an image takes, and what the ratio is a time step. Prints tables and writes the section "stdp" of
+the input spikes is part of them. Seconds are of processor time, so that it matters less what else the machine does; a
+column says how much of the real time that was. All learn from the same images, each in its own way: columns say how
+many time steps an image takes, and what the ratio is a time step. Prints tables and writes the section "stdp" of
 docs/performance.md and benchmarks/results/stdp.json; exit code 1 if one of the thresholds below is missed.
 """
 
@@ -36,7 +37,9 @@ class Figures:
     contestant: Contestant
     versions: dict[str, str]
     rates: list[float] = field(default_factory=list)
-    """Images a second, of each round."""
+    """Images a second of processor time, of each round."""
+    shares: list[float] = field(default_factory=list)
+    """Processor time of real time, of each round."""
     spikes: float = 0.0
     share_encoding: float | None = None
 
@@ -45,9 +48,9 @@ class Figures:
         return statistics.median(self.rates)
 
 
-def start(contestant: Contestant, file: Path, threads: int) -> Process:
+def start(contestant: Contestant, file: Path) -> Process:
     python = sys.executable if contestant.environment == "ours" else str(PEERS)
-    command = [python, "-m", "benchmarks.stdp.worker", contestant.module, str(threads)]
+    command = [python, "-m", "benchmarks.stdp.worker", contestant.module]
     cache = {"SPIKESMITH_CACHE": str(file.parent / "cache")}
     return Process(contestant.name, command, {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **cache})
 
@@ -60,7 +63,7 @@ def measure(file: Path, options: argparse.Namespace) -> dict[str, Figures]:
         for name in options.contestants:
             print(f"warming up: {name}", file=sys.stderr)
             contestant = CONTESTANTS[name]
-            processes[name] = start(contestant, file, options.threads)
+            processes[name] = start(contestant, file)
             built = processes[name].ask("build", images=str(file), batch=contestant.batch)
             found[name] = Figures(contestant, built["versions"])
             processes[name].ask("learn", n=contestant.warmup)
@@ -69,7 +72,8 @@ def measure(file: Path, options: argparse.Namespace) -> dict[str, Figures]:
             shift = round_number % len(names)
             for name in names[shift:] + names[:shift]:
                 answer = processes[name].ask("learn", n=CONTESTANTS[name].images)
-                found[name].rates.append(answer["images"] / answer["seconds"])
+                found[name].rates.append(answer["images"] / answer["processor_seconds"])
+                found[name].shares.append(answer["processor_seconds"] / answer["seconds"])
                 found[name].spikes, found[name].share_encoding = answer["spikes"], answer["share_encoding"]
             print(f"round {round_number + 1} of {options.rounds}", file=sys.stderr)
     finally:
@@ -95,6 +99,7 @@ def rate_table(found: dict[str, Figures]) -> str:
                 "" if a_step is None else f"{a_step:.1f}",
                 f"{one.spikes:.0f}",
                 "" if one.share_encoding is None else f"{100 * one.share_encoding:.0f} %",
+                f"{100 * statistics.median(one.shares):.0f} %",
             ]
         )
     header = [
@@ -107,6 +112,7 @@ def rate_table(found: dict[str, Figures]) -> str:
         "ratio a step",
         "spikes an image",
         "encoding",
+        "of real time",
     ]
     return table(header, rows)
 
@@ -129,13 +135,13 @@ def check_table(done: list[tuple[str, float, float]]) -> str:
     return table(["what", "wanted", "measured", ""], rows)
 
 
-def markdown(found: dict[str, Figures], done: list[tuple[str, float, float]], source: str, threads: int) -> str:
+def markdown(found: dict[str, Figures], done: list[tuple[str, float, float]], source: str) -> str:
     versions = {name: version for one in found.values() for name, version in one.versions.items() if name != "torch"}
     return "\n\n".join(
         [
             "## Learning without gradients against BindsNET",
-            f"{machine(threads)}; {source}; medians of interleaved rounds. 400 excitatory neurons; BindsNET's "
-            "`DiehlAndCook2015` as its examples set it up, our presets `diehl-cook/400` (fast) and "
+            f"{machine(1)}; {source}; medians of interleaved rounds, of processor time. 400 excitatory neurons; "
+            "BindsNET's `DiehlAndCook2015` as its examples set it up, our presets `diehl-cook/400` (fast) and "
             "`diehl-cook/400-original`. An image's input spikes are drawn while it is learned from, and evaluations "
             "are left out. Versions: "
             + ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
@@ -156,11 +162,10 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Images a second of unsupervised learning, against BindsNET.")
     parser.add_argument("--contestants", type=names, default=list(CONTESTANTS), help="such as bindsnet-1,fast-1")
     parser.add_argument("--rounds", type=int, default=5, help="timed turns of each (default: 5)")
-    parser.add_argument("--threads", type=int, default=1, help="of each (default: 1)")
     options = parser.parse_args()
     longest = max(CONTESTANTS[name].warmup + options.rounds * CONTESTANTS[name].images for name in options.contestants)
-    if min(options.rounds, options.threads) < 1 or longest > 0.9 * images.N:
-        parser.error("rounds and threads are at least 1, and rounds so few that no network has seen all images")
+    if options.rounds < 1 or longest > 0.9 * images.N:
+        parser.error("there is one round at least, and so few that no network has seen all images")
     if not PEERS.exists() and any(CONTESTANTS[name].environment == "peers" for name in options.contestants):
         parser.error("BindsNET is not installed: make bench-peers, or choose --contestants")
     return options
@@ -176,12 +181,12 @@ def main() -> int:
     print("\n\n".join([source, rate_table(found), check_table(done)]))
     if options.contestants == list(CONTESTANTS):
         raw = {
-            "machine": machine(options.threads),
+            "machine": machine(1),
             "images": source,
             "figures": [asdict(one) for one in found.values()],
         }
         (RESULTS / "stdp.json").write_text(json.dumps(raw, indent=1) + "\n")
-        put_section("stdp", markdown(found, done, source, options.threads), target="bench-stdp")
+        put_section("stdp", markdown(found, done, source), target="bench-stdp")
     return 0 if all(measured >= wanted for _, wanted, measured in done) else 1
 
 

@@ -20,22 +20,23 @@ from benchmarks.engine.worker import serve, use_threads
 class Worker:
     """One contestant and, once built, its training."""
 
-    def __init__(self, module: str, threads: int) -> None:
+    def __init__(self, module: str) -> None:
         self.contestant = importlib.import_module(f"benchmarks.stdp.contestants.{module}")
         self.training: Any = None
         if "torch" in sys.modules:
-            sys.modules["torch"].set_num_threads(threads)
+            sys.modules["torch"].set_num_threads(1)
 
     def build(self, images: str, batch: int) -> dict[str, Any]:
         self.training = self.contestant.build(images, batch)
         return {"versions": self.training.versions}
 
     def learn(self, n: int) -> dict[str, Any]:
-        before, start = self.training.learned(), time.perf_counter()
+        before, start, processor = self.training.learned(), time.perf_counter(), time.process_time()
         self.training.learn(n)
-        seconds = time.perf_counter() - start
+        seconds, processor = time.perf_counter() - start, time.process_time() - processor
         return {
             "seconds": seconds,
+            "processor_seconds": processor,
             "images": self.training.learned() - before,
             "spikes": self.training.spikes(),
             "share_encoding": self.training.share_encoding(),
@@ -43,12 +44,11 @@ class Worker:
 
 
 def main() -> None:
-    module, threads = sys.argv[1], int(sys.argv[2])
     # Libraries print what they like; the answers keep a descriptor of their own.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    use_threads(threads)
-    serve(Worker(module, threads), answers)
+    use_threads(1)
+    serve(Worker(sys.argv[1]), answers)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class Contestant:
     steps: int
     """Time steps an image."""
     images: int
-    """In a timed turn, of a second or so."""
+    """In a timed turn, of a second or two."""
     warmup: int
     """Images before: our networks compute where neurons spike, and those of the beginning spike more often."""
 
@@ -47,9 +47,9 @@ CONTESTANTS = {
     for contestant in (
         Contestant("bindsnet-1", "BindsNET", "with_bindsnet", "peers", 1, 350, 8, 4),
         Contestant("bindsnet-32", "BindsNET", "with_bindsnet", "peers", 32, 350, 64, 32),
-        Contestant("fast-1", "snncore, fast", "fast", "ours", 1, 250, 400, 800),
-        Contestant("fast-32", "snncore, fast", "fast", "ours", 32, 250, 448, 800),
-        Contestant("original-1", "snncore, original", "original", "ours", 1, 1000, 100, 200),
-        Contestant("original-32", "snncore, original", "original", "ours", 32, 700, 128, 192),
+        Contestant("fast-1", "snncore, fast", "fast", "ours", 1, 250, 2000, 2000),
+        Contestant("fast-32", "snncore, fast", "fast", "ours", 32, 250, 1984, 2016),
+        Contestant("original-1", "snncore, original", "original", "ours", 1, 1000, 200, 200),
+        Contestant("original-32", "snncore, original", "original", "ours", 32, 700, 192, 192),
     )
 }

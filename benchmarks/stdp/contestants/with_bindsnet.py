@@ -64,16 +64,16 @@ class Learning:
 
     def learn(self, n_images: int) -> None:
         for _ in range(-(-n_images // self.batch)):
-            start = time.perf_counter()
+            start = time.process_time()
             which = [(self.done + k) % len(self.images) for k in range(self.batch)]
             spikes = torch.stack([self.poisson(self.images[i], time=STEPS, dt=1.0) for i in which], dim=1)
-            encoded = time.perf_counter()
+            encoded = time.process_time()
             self.network.run(inputs={"X": spikes}, time=STEPS)
             self.latest = float(self.spikes.get("s").sum()) / self.batch
             self.network.reset_state_variables()
             self.done += self.batch
             self.encoding_s += encoded - start
-            self.all_s += time.perf_counter() - start
+            self.all_s += time.process_time() - start
 
 
 def build(images: str, batch: int) -> Training:
