@@ -294,6 +294,6 @@ class Descent:
     def _demand_finite(self, value: float, what: str) -> None:
         if not math.isfinite(value):
             raise Diverged(
-                f"the {what} is {value} at step {self.step}; lower training.optimiser.learning_rate "
-                "or set training.gradient_clip_norm"
+                f"the {what} is {value} at step {self.step}; lower {self.span.fields}.optimiser.learning_rate "
+                f"or set {self.span.fields}.gradient_clip_norm"
             )

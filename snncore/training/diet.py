@@ -50,6 +50,7 @@ class DietRun:
             epochs=self.diet.ann.epochs + self.diet.epochs,
             steps=self.job.n_training_steps,
             phase=ANN,
+            fields="training.ann",
             prefix="ann.",
             samples_after=to_come,
             keeps_best=False,

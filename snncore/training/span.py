@@ -13,6 +13,8 @@ class Span:
     """Of the whole run, as are the steps."""
     steps: int
     phase: str = "training"
+    fields: str = "training"
+    """Where its fields stand in the spec."""
     prefix: str = ""
     """Of the names of its series."""
     epochs_before: int = 0

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load
 
 from snncore import train
+from snncore.errors import Diverged
 from snncore.events import Checkpoint, Event, Finished, Log, Metric, Progress, Raster, Started, Stopped
 from snncore.spec import JobSpec, ann_twin, spiking_part
 from snncore.training.checkpoints import read_metadata
@@ -225,6 +226,12 @@ def test_early_stopping_ends_each_training_by_itself() -> None:
     assert (found["epochs"], found["weights"]["epoch"]) == (8, 7)
     steps = [event.step for event in events if isinstance(event, Progress)]
     assert (steps[9], steps[10]) == (10, 31)
+
+
+def test_a_training_that_diverges_names_its_own_fields() -> None:
+    wild = {"optimiser": {"kind": "adam", "learning_rate": 100.0, "eps": 1e-30, "weight_decay": 10.0}}
+    with pytest.raises(Diverged, match=r"training\.ann\.optimiser\.learning_rate or set training\.ann\.gradient_clip"):
+        list(train(diet_spec(ann={"epochs": 40, "batch_size": 256, **wild})))
 
 
 def test_the_log_says_what_conversion_alone_came_to() -> None:
