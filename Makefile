@@ -16,7 +16,7 @@ PYTEST_ARGS ?=
 PARALLEL ?= -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-fast lint format bench bench-peers test-peers bench-engine bench-numba constraints clean
+.PHONY: help demo serve test test-fast lint format bench bench-peers test-peers bench-engine bench-stdp bench-numba constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,13 +66,15 @@ PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 
 # torch first, and the one that snncore has: a peer that asks for torch, also to build itself, must find it there.
-$(PEERS_STAMP): benchmarks/peers.txt
+# BindsNET comes without what it asks for: newer versions of torch, and packages that what is measured does not import.
+$(PEERS_STAMP): benchmarks/peers.txt benchmarks/peers-alone.txt
 	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet torch==2.13.0
 	$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet --requirement benchmarks/peers.txt
+	$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --requirement benchmarks/peers-alone.txt
 	@touch $@
 
-bench-peers: $(PEERS_STAMP) ## install the libraries that the engine is measured against
+bench-peers: $(PEERS_STAMP) ## install the libraries that ours is measured against
 
 test-peers: $(STAMP) $(PEERS_STAMP) ## neurons against those of snnTorch and Norse
 	@PYTHONPATH=$$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') $(BIN)/python -m pytest -q tests/snncore/test_peers.py
@@ -80,6 +82,9 @@ test-peers: $(STAMP) $(PEERS_STAMP) ## neurons against those of snnTorch and Nor
 # The second part runs also where the first has missed a threshold, and the target fails then all the same.
 bench-engine: $(STAMP) $(PEERS_STAMP) ## the engine against other libraries, and how its cost grows (on an idle machine)
 	@$(BIN)/python -m benchmarks.engine.run; met=$$?; $(BIN)/python -m benchmarks.engine.scaling && exit $$met
+
+bench-stdp: $(STAMP) $(PEERS_STAMP) ## learning without gradients against BindsNET (on an idle machine)
+	@$(BIN)/python -m benchmarks.stdp.run
 
 bench-numba: $(PEERS_STAMP) ## the scan kernels in numba and in C (docs/decisions/011)
 	@PYTHONPATH=. $(PEERS)/bin/python -m benchmarks.numba_scan.compare

@@ -19,8 +19,15 @@ from setuptools.command.build_ext import build_ext
 
 SCAN = Path("snncore/engines/cpu/kernels")
 PLASTICITY = Path("snncore/plasticity/kernels")
-# Potentials must come to the same bits as in the reference, so nothing is contracted in the scan.
-CONTRACTION = {"scan.c": "off", "weights.c": "off", "products.c": "fast", "competition.c": "fast", "draw.c": "off"}
+# Potentials must come to the same bits as in the references, so nothing is contracted there.
+CONTRACTION = {
+    "scan.c": "off",
+    "weights.c": "off",
+    "products.c": "fast",
+    "competition.c": "fast",
+    "draw.c": "off",
+    "pools.c": "off",
+}
 
 
 def library(name: str, folder: Path, sources: list[str]) -> Extension:
@@ -72,7 +79,7 @@ class BuildKernels(build_ext):
 setup(
     ext_modules=[
         library("snncore.engines.cpu.libscan", SCAN, ["scan.c", "weights.c", "products.c"]),
-        library("snncore.plasticity.libplasticity", PLASTICITY, ["competition.c", "draw.c"]),
+        library("snncore.plasticity.libplasticity", PLASTICITY, ["competition.c", "draw.c", "pools.c"]),
     ],
     cmdclass={"build_ext": BuildKernels},
 )

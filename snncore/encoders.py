@@ -27,6 +27,8 @@ def encode(
     M is the features of a frame times `spec.inputs_a_feature`; the neurons of a feature are neighbours. What each kind
     of encoding does is said in `snncore.spec.encoding`. `image_shape` is needed where an image is scanned.
     """
+    if isinstance(encoding, spec.Poisson) and encoding.feature_sum is not None:
+        x = with_feature_sum(x, encoding.feature_sum)
     frames = in_frames(encoding, x, image_shape)
     match encoding:
         case spec.Direct():
@@ -84,12 +86,24 @@ def in_frames(encoding: spec.Encoding, x: Tensor, image_shape: ImageShape | None
     return first.reshape(encoding.frames, batch, -1)
 
 
+def with_feature_sum(x: Tensor, feature_sum: float) -> Tensor:
+    """Samples `[B, F]`, scaled so that the features of each sum to `feature_sum`. Those below 0 become 0, and a sample
+    that has none above it stays at 0."""
+    positive = x.clamp_min(0)
+    total = positive.sum(1, keepdim=True)
+    return torch.where(total > 0, positive * (feature_sum / total), 0)
+
+
+def spike_probability(encoding: spec.Poisson, frame: Tensor) -> Tensor:
+    """Of a frame `[B, F]`: how likely each input neuron spikes in a step, `[B, M]`. From 1 on it does in all."""
+    return (frame * (encoding.max_rate_hz * encoding.dt_ms / 1000)).repeat_interleave(encoding.group_size, 1)
+
+
 def _poisson(encoding: spec.Poisson, frames: Tensor, draw: np.random.Generator) -> SpikeTrain:
     """The neurons of a feature spike independently, with a probability that is the same at all steps of a frame."""
-    scale = encoding.max_rate_hz * encoding.dt_ms / 1000
     words, n = _no_spikes(encoding, frames)
     for frame, shown in zip(frames, torch.split(words, encoding.steps_a_frame), strict=True):
-        probability = (frame * scale).repeat_interleave(encoding.group_size, 1)
+        probability = spike_probability(encoding, frame)
         for part in torch.split(shown, DRAWN_STEPS):
             uniform = draw.random((len(part), words.shape[1], n), dtype=np.float32)
             part[:] = SpikeTrain.pack(torch.from_numpy(uniform).to(frames.device) < probability).words

@@ -47,6 +47,13 @@ class Diverged(TrainingError):
         super().__init__("diverged", detail)
 
 
+class ConversionFailed(TrainingError):
+    """A trained network of which no spiking one can be made."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("conversion_failed", detail)
+
+
 class OutOfMemory(TrainingError):
     """The device has not the memory that the run needs."""
 

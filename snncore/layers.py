@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from snncore import spec
 from snncore.engines import Backward, Checkpointed, Full, Layer, Truncated
+from snncore.layer_lif import LayerLIFs
 from snncore.neurons import NeuronParameters, neuron_parameters
 from snncore.readouts import Reading
 from snncore.spikes import SpikeTrain
@@ -44,7 +45,7 @@ class SpikingLayer(nn.Module):
         self,
         synapses: Synapses | None,
         recurrence: Synapses | None,
-        neurons: NeuronParameters | LIFUnits,
+        neurons: NeuronParameters | LIFUnits | LayerLIFs,
         spike: SpikeFunction,
         bias: nn.Parameter | None = None,
     ) -> None:
@@ -52,7 +53,7 @@ class SpikingLayer(nn.Module):
         self.synapses = synapses
         self.recurrence = recurrence
         self.bias = bias
-        self.units = neurons if isinstance(neurons, LIFUnits) else None
+        self.units = None if isinstance(neurons, NeuronParameters) else neurons
         self.fixed = neurons if isinstance(neurons, NeuronParameters) else None
         self.spike = spike
 
@@ -68,6 +69,10 @@ class SpikingLayer(nn.Module):
         """Put what an update has moved out of its range back to the border."""
         if self.units is not None:
             self.units.constrain()
+
+    def scalars(self) -> dict[str, float]:
+        """Trainable numbers that all neurons of the layer share, by their kind."""
+        return self.units.scalars() if isinstance(self.units, LayerLIFs) else {}
 
     def for_engine(self) -> Layer:
         """The layer as an engine takes it."""
@@ -88,7 +93,8 @@ def spiking_layer(
 ) -> SpikingLayer:
     """A layer of `n_neurons` of the kind that `neuron` describes. `name` is that of its initial values, if it draws
     any."""
-    neurons: NeuronParameters | LIFUnits
+    neurons: NeuronParameters | LIFUnits | LayerLIFs
+    form: spec.LIF | spec.ALIF | spec.LIFUnit | spec.LayerLIF
     if isinstance(neuron, spec.LIFUnit):
         shape = spec.image_shape(job.dataset)
         n_channels = None if shape is None else shape[2]
@@ -102,11 +108,19 @@ def spiking_layer(
             dtype=dtype,
             device=device,
         )
-        form: spec.LIF | spec.ALIF | spec.LIFUnit = neuron
+        form = neuron
+    elif isinstance(neuron, spec.LayerLIF):
+        neurons = LayerLIFs(neuron, n_neurons, dtype=dtype, device=device)
+        form = neuron
     else:
         neurons = neuron_parameters(neuron, n_neurons, job.encoding.dt_ms, dtype=dtype, device=device)
         form = spec.form_of(neuron)
     return SpikingLayer(synapses, recurrence, neurons, spike_function(form), bias)
+
+
+def shared_parameters(layers: Iterable[tuple[str, SpikingLayer]]) -> dict[str, float]:
+    """`SpikingLayer.scalars` of named layers, as `kind.layer`."""
+    return {f"{kind}.{name}": value for name, layer in layers for kind, value in layer.scalars().items()}
 
 
 def backward_strategy(backward: spec.Backward) -> Backward:

@@ -9,14 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from snncore import spec
+from snncore.cost import Link
 from snncore.engines import Input, choose_engine
 from snncore.errors import NetworkUnavailable
-from snncore.layers import Draws, Presentation, SpikingLayer, backward_strategy, spiking_layer
+from snncore.layers import Draws, Presentation, SpikingLayer, backward_strategy, shared_parameters, spiking_layer
 from snncore.outputs import LeakyOutput, ProjectedOutput, make_output
 from snncore.readouts import group_counts, readout_kernel, windows
 from snncore.rewiring import Rewiring
 from snncore.sequential import SequentialNetwork
 from snncore.synapses import Synapses
+from snncore.wiring import Passing, layer_links
 
 FROZEN = "embedded"
 """The layer of a network whose weights are another job's."""
@@ -116,6 +118,7 @@ class Network(nn.Module):
         self.register_buffer("kernel", readout_kernel(job).to(device=device, dtype=dtype), persistent=False)
         start, stop = windows(job)[0]
         self.window_ms = (stop - start) * job.encoding.dt_ms
+        self.encoding = job.encoding
 
     def forward(self, x: Input, draws: Draws | None = None) -> Presentation:
         """Present encoded input, spikes or numbers `[T, B, M]`, starting at rest. It draws nothing."""
@@ -160,23 +163,24 @@ class Network(nn.Module):
         for _, layer in self.spiking_layers():
             layer.constrain()
 
-    def fan_out(self) -> dict[str, float]:
-        """Synapses that a spike of each layer, and of the input, goes through, on average over its neurons."""
-        layers = self.spiking_layers()
-        arriving = [layer.synapses for _, layer in layers if layer.synapses] + (
-            [self.output.synapses] if self.output else []
-        )
-        senders = ["input", *(name for name, _ in layers)]
-        fans = dict.fromkeys(senders, 0.0)
-        for name, synapses in zip(senders, arriving, strict=False):
-            fans[name] += synapses.fan_out()
-        for name, layer in layers:
-            fans[name] += layer.recurrence.fan_out() if layer.recurrence else 0
-        if self.population_with_outputs is not None:
-            fans["output"] = fans[self.population_with_outputs]
-            if self.population_with_outputs == FROZEN:
-                fans["embedded_hidden"] = fans.pop(FROZEN)
-        return fans
+    def neuron_parameters(self) -> dict[str, float]:
+        """Trainable numbers that the neurons of a layer share, as they are now: `leak.hidden_1`, `v_threshold.hidden_1`
+        and so on. They are reported as metrics after every epoch."""
+        return shared_parameters(self.spiking_layers())
+
+    def links(self) -> list[Link]:
+        """The synapses, and what goes through them. Those to outputs inside of a population are part of it."""
+        arriving, links = Passing.of_input(self.encoding), []
+        for name, layer in self.spiking_layers():
+            senders = frozenset({name})
+            if name == self.population_with_outputs:
+                name = "hidden" if name == "hidden" else "embedded_hidden"
+                senders = frozenset({name, "output"})
+            links += layer_links(name, layer, arriving, senders)
+            arriving = Passing(senders, self.encoding.n_steps)
+        if self.output is not None:
+            links.append(arriving.through(self.output.synapses, "output"))
+        return links
 
 
 def freeze(layer: SpikingLayer, tensors: Mapping[str, Tensor]) -> None:

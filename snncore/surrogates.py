@@ -113,8 +113,10 @@ class SmoothSpike:
         return torch.sigmoid((v - threshold) / self.width)
 
 
-def spike_function(neuron: spec.LIF | spec.ALIF | spec.LIFUnit) -> SurrogateSpike | SmoothSpike:
+def spike_function(neuron: spec.LIF | spec.ALIF | spec.LIFUnit | spec.LayerLIF) -> SurrogateSpike | SmoothSpike:
     """The spike function that the fields `smoothing`, `fires_at`, `surrogate` and `surrogate_scaling` describe."""
+    if isinstance(neuron, spec.LayerLIF):
+        return SurrogateSpike(neuron.surrogate, scaled=True, inclusive=False)
     if neuron.smoothing is not None:
         return SmoothSpike(neuron.smoothing.output_width)
     if isinstance(neuron, spec.LIFUnit):

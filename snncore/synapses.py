@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
@@ -39,11 +41,9 @@ class Synapses(nn.Module):
         device: torch.device,
     ) -> None:
         super().__init__()
-        draw = stream(seed, f"weights/{name}")
         shape = (n_post, n_pre)
-        drawn = draw.standard_normal(shape) if weights.kind == "normal" else draw.uniform(-1, 1, shape)
-        fan = (n_pre + n_post) / 6 if weights.kind == "glorot" else n_pre
-        initial = torch.from_numpy(drawn * (weights.gain / math.sqrt(fan))).to(device=device, dtype=dtype)
+        drawn = initial_weights(weights, shape, n_pre, n_post, seed=seed, name=name)
+        initial = torch.from_numpy(drawn).to(device=device, dtype=dtype)
         self.masked = not autapses
         if self.masked:
             initial.fill_diagonal_(0)
@@ -70,9 +70,13 @@ class Synapses(nn.Module):
             self.weight.copy_(weight)
         self.weight.requires_grad_(False)
 
+    def count(self) -> int:
+        """Synapses that exist: those that have a weight."""
+        return int(torch.count_nonzero(self.weight))
+
     def fan_out(self) -> float:
-        """Synapses that a spike of a presynaptic neuron goes through, on average: those that have a weight."""
-        return int(torch.count_nonzero(self.weight)) / self.weight.shape[1]
+        """Synapses that a spike of a presynaptic neuron goes through, on average."""
+        return self.count() / self.weight.shape[1]
 
     def weight_by_delay(self) -> dict[int, Tensor]:
         """For each delay, the weights `[N_post, N_pre]` of the synapses that have it, zero elsewhere."""
@@ -88,6 +92,24 @@ class Synapses(nn.Module):
             current = delayed if current is None else current + delayed
         assert current is not None
         return current
+
+
+def initial_weights(
+    weights: spec.Weights, shape: tuple[int, ...], fan_in: int, fan_out: int, *, seed: int, name: str
+) -> NDArray[np.float64]:
+    """Weights of `shape` as the spec wants them, from the stream of `name`."""
+    draw = stream(seed, f"weights/{name}")
+    match weights:
+        case spec.NormalWeights():
+            return draw.standard_normal(shape) * (weights.gain / math.sqrt(fan_in))
+        case spec.UniformWeights():
+            return draw.uniform(-1, 1, shape) * (weights.gain / math.sqrt(fan_in))
+        case spec.GlorotWeights():
+            return draw.uniform(-1, 1, shape) * (weights.gain / math.sqrt((fan_in + fan_out) / 6))
+        case spec.HeFanOutWeights():
+            return draw.standard_normal(shape) * (weights.gain * math.sqrt(2 / fan_out))
+        case spec.FixedNormalWeights():
+            return draw.standard_normal(shape) * weights.std
 
 
 def _without_diagonal(gradient: Tensor) -> Tensor:

@@ -6,20 +6,22 @@ import platform
 from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from benchmarks.processes import ROOT
+
 PERFORMANCE = ROOT / "docs" / "performance.md"
 RESULTS = ROOT / "benchmarks" / "results"
 
 NEW = """\
 # Performance
 
-How fast the scan engines are, and against what. The sections below are written by `make bench-engine`.
+How fast the scan engines and the networks that learn by spikes are, and against what. The sections between markers are
+written by the targets of the Makefile that the markers name.
 """
 
 
-def put_section(name: str, text: str, path: Path = PERFORMANCE) -> None:
-    """Replace the section `name` of the page, or put it at the end."""
-    start, end = f"<!-- {name}: written by make bench-engine -->", f"<!-- end of {name} -->"
+def put_section(name: str, text: str, path: Path = PERFORMANCE, target: str = "bench-engine") -> None:
+    """Replace the section `name` of the page, or put it at the end. `target` of the Makefile has made it."""
+    start, end = f"<!-- {name}: written by make {target} -->", f"<!-- end of {name} -->"
     page = path.read_text() if path.exists() else NEW
     section = f"{start}\n\n{text.strip()}\n\n{end}"
     if start in page and end in page:

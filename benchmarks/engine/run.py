@@ -17,17 +17,16 @@ import json
 import math
 import os
 import statistics
-import subprocess
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks.engine.contestants import CONTESTANTS, DEFAULT, Contestant
-from benchmarks.engine.report import RESULTS, ROOT, machine, megabytes, put_section, table
+from benchmarks.engine.report import RESULTS, machine, megabytes, put_section, table
 from benchmarks.engine.workloads import WORKLOADS, make
+from benchmarks.processes import PEERS, ROOT, Failed, Process
 
-PEERS = ROOT / ".venv-peers" / "bin" / "python"
 CHART = ROOT / "docs" / "performance.png"
 
 # glibc gives freed buffers back to the system and then pays page faults for them at every step; these keep them.
@@ -41,48 +40,12 @@ SAME_LOSS = 1e-3
 """Relative. Both compute the same function, but in another order, and a spike can fall on the other side."""
 
 
-class Failed(Exception):
-    """A contestant answered with an error, or died."""
-
-
-class Process:
-    """A worker and what it says."""
-
-    def __init__(self, contestant: Contestant, threads: int, *, keep_freed: bool) -> None:
-        self.contestant = contestant
-        self.keep_freed = keep_freed
-        python = sys.executable if contestant.environment == "ours" else str(PEERS)
-        environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **(KEEP_FREED if keep_freed else {})}
-        self.popen = subprocess.Popen(
-            [python, "-m", "benchmarks.engine.worker", contestant.module, str(threads)],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def ask(self, op: str, **arguments: Any) -> dict[str, Any]:
-        assert self.popen.stdin is not None
-        assert self.popen.stdout is not None
-        try:
-            print(json.dumps({"op": op, **arguments}), file=self.popen.stdin, flush=True)
-            line = self.popen.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            raise Failed(f"{self.contestant.name} ended with exit code {self.popen.wait()}")
-        answer: dict[str, Any] = json.loads(line)
-        if "error" in answer:
-            raise Failed(f"{self.contestant.name}: {answer['error']}")
-        return answer
-
-    def close(self) -> None:
-        """Its input ends, and so does the worker."""
-        for stream in (self.popen.stdin, self.popen.stdout):
-            if stream is not None and not stream.closed:
-                stream.close()
-        self.popen.wait()
+def process_of(contestant: Contestant, threads: int, *, keep_freed: bool) -> Process:
+    python = sys.executable if contestant.environment == "ours" else str(PEERS)
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **(KEEP_FREED if keep_freed else {})}
+    return Process(
+        contestant.name, [python, "-m", "benchmarks.engine.worker", contestant.module, str(threads)], environment
+    )
 
 
 @dataclass
@@ -125,7 +88,7 @@ class Ready:
 
 def start(contestant: Contestant, workload: str, options: argparse.Namespace, *, keep_freed: bool) -> Ready | None:
     """Build and warm up; None if the contestant cannot do this workload."""
-    process = Process(contestant, options.threads, keep_freed=keep_freed)
+    process = process_of(contestant, options.threads, keep_freed=keep_freed)
     try:
         built = process.ask("build", workload=workload, scale=options.scale)
         if "unable" in built:

@@ -62,7 +62,7 @@ def present(case: Case) -> dict[str, Callable[[], float]]:
     from snncore.engines import Layer
     from snncore.engines.cpu import FusedCpuEngine
     from snncore.scan import unroll
-    from snncore.spec.neuron import Triangle
+    from snncore.spec.surrogate import Triangle
     from snncore.surrogates import SurrogateSpike
 
     draw = torch.Generator().manual_seed(0)

@@ -158,7 +158,14 @@ class Result(BaseModel):
         description="The most frequent entries of the confusion matrix off its diagonal, the most frequent first."
     )
     firing: dict[str, Any] | None = Field(description="Mean rate in Hz and share of silent neurons, by layer.")
-    cost: dict[str, Any] | None
+    cost: dict[str, Any] | None = Field(
+        description="Of the run: `wall_time_s`, `samples_per_s`, `peak_memory_bytes`. Of a test sample: "
+        "`spikes_per_sample` by layer, `synaptic_operations_per_sample` and `accumulates_per_sample` (one for each "
+        "spike and synapse that it goes through), `multiply_accumulates_per_sample` (products with numbers), and "
+        "`energy`, an estimate of what these take: `multiply_accumulate_pj` and `accumulate_pj` from the spec's "
+        "`recording.energy`, `total_nj`, `by_layer_nj`, `dense_nj` (an ordinary network with the same synapses) and "
+        "`ratio`, total_nj / dense_nj."
+    )
     reference: Reference | None
     environment: dict[str, Any] | None
 

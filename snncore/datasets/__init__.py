@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from snncore import spec
 from snncore.datasets import (
+    cifar,
     digits,
     exponential,
     fashion_mnist,
@@ -26,9 +27,11 @@ def load(dataset: spec.Dataset, seed: int) -> Splits:
         case spec.Digits():
             return digits.load(dataset)
         case spec.MNIST():
-            return mnist.load(dataset)
+            return mnist.load(dataset, seed)
         case spec.FashionMNIST():
-            return fashion_mnist.load(dataset)
+            return fashion_mnist.load(dataset, seed)
+        case spec.CIFAR10() | spec.CIFAR100():
+            return cifar.load(dataset)
         case spec.ImageFolder():
             return image_folder.load(dataset)
         case spec.Flowers102():

@@ -19,6 +19,6 @@ FASHION_MNIST = idx.Published(
 )
 
 
-def load(dataset: spec.FashionMNIST) -> Splits:
+def load(dataset: spec.FashionMNIST, seed: int) -> Splits:
     """The validation set is the end of the training set; pixels stay bytes until a batch needs them."""
-    return idx.load(FASHION_MNIST, dataset)
+    return idx.load(FASHION_MNIST, dataset, seed)

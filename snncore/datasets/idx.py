@@ -19,6 +19,7 @@ from snncore import spec
 from snncore.datasets.places import cache_folder, data_folders, searched
 from snncore.datasets.samples import Samples, Splits
 from snncore.errors import DatasetUnavailable
+from snncore.streams import stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,16 @@ class Published:
     """Without these, only the original archives are accepted."""
 
 
-def load(published: Published, dataset: spec.MNIST | spec.FashionMNIST) -> Splits:
-    """The splits that the spec describes, from the data that were published."""
-    train = _samples(published, "train", dataset.pooling)
-    n = len(train)
+def load(published: Published, dataset: spec.MNIST | spec.FashionMNIST, seed: int) -> Splits:
+    """The splits that the spec describes, from the data that were published; `seed` is that of a random subset."""
+    images = _samples(published, "train", dataset.pooling)
+    n_others = len(images) - dataset.n_validation
+    chosen: slice | NDArray[np.int64] = slice(dataset.n_train)
+    if dataset.subset == "random":
+        chosen = stream(seed, "subset").permutation(n_others)[: dataset.n_train]
     return Splits(
-        train=train[: dataset.n_train],
-        validation=train[n - dataset.n_validation :],
+        train=images[chosen],
+        validation=images[n_others:],
         test=_samples(published, "t10k", dataset.pooling)[: dataset.n_test],
     )
 

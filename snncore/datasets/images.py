@@ -6,12 +6,9 @@ which is mapped into memory. The key is a digest of the files (path, size, time 
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
 from itertools import islice
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +16,8 @@ from numpy.typing import NDArray
 
 from snncore import spec
 from snncore.datasets.pictures import picture
-from snncore.datasets.places import cache_folder, locked
+from snncore.datasets.rows import key_of, mapped
 from snncore.datasets.samples import Samples, Splits
-from snncore.errors import DatasetUnavailable
 
 LAYOUT = 1
 """Part of the key; to be raised when the same files come to other bytes."""
@@ -52,53 +48,11 @@ def in_splits(chosen: Mapping[str, Sequence[Sequence[Path]]], dataset: spec.Imag
 
 
 def decoded(files: Sequence[Path], wanted: spec.ImageCut) -> NDArray[np.uint8]:
-    """The images as `wanted` cuts them, `[n, F]`, F in the order row, column, channel: a file, mapped read-only.
-
-    Processes that want the same file wait for the first of them to write it. It appears whole or not at all.
-    """
-    folder, key = cache_folder() / "images", _key(files, wanted)
-    try:
-        file = folder / f"{key}.npy"
-        if not file.is_file():
-            with locked(file.with_suffix(".lock")):
-                if not file.is_file():
-                    _write(file, files, wanted)
-        mapped: NDArray[np.uint8] = np.load(file, mmap_mode="r")
-    except (OSError, ValueError) as error:
-        raise DatasetUnavailable(
-            f"the decoded images cannot be kept in {folder} ({error}); mend that, or name another folder in "
-            "SPIKESMITH_CACHE"
-        ) from error
-    return mapped
-
-
-def _key(files: Sequence[Path], wanted: spec.ImageCut) -> str:
-    try:
-        found = [(str(file.absolute()), (now := file.stat()).st_size, now.st_mtime_ns) for file in files]
-    except OSError as error:
-        raise DatasetUnavailable(f"an image cannot be read: {error}") from error
-    content = json.dumps([LAYOUT, [getattr(wanted, field) for field in CUT], found])
-    return blake2b(content.encode(), digest_size=16).hexdigest()
-
-
-def _write(file: Path, files: Sequence[Path], wanted: spec.ImageCut) -> None:
-    height, width = wanted.height // wanted.pooling, wanted.width // wanted.pooling
-    n_features = height * width * wanted.channels
-    needed, free = len(files) * n_features, shutil.disk_usage(file.parent).free
-    if needed > free:
-        raise DatasetUnavailable(
-            f"the {len(files)} decoded images take {needed / 1e6:.0f} MB, and {file.parent} has room for "
-            f"{free / 1e6:.0f} MB; make room, name another folder in SPIKESMITH_CACHE, or lower dataset.height and "
-            "dataset.width or raise dataset.pooling"
-        )
-    part = file.with_suffix(".part")
-    try:
-        # Written, not mapped: a disk that is full is an error here, and the end of the process there.
-        with part.open("wb") as output:
-            header = {"descr": "|u1", "fortran_order": False, "shape": (len(files), n_features)}
-            np.lib.format.write_array_header_1_0(output, header)
-            for image in files:
-                output.write(picture(image, wanted).tobytes())
-        os.replace(part, file)
-    finally:
-        part.unlink(missing_ok=True)
+    """The images as `wanted` cuts them, `[n, F]`, F in the order row, column, channel: a file, mapped read-only."""
+    key = key_of(files, LAYOUT, [getattr(wanted, field) for field in CUT])
+    return mapped(
+        key,
+        (len(files), prod(wanted.shape)),
+        lambda: (picture(image, wanted) for image in files),
+        ", or lower dataset.height and dataset.width or raise dataset.pooling",
+    )

@@ -25,6 +25,6 @@ MNIST = idx.Published(
 )
 
 
-def load(dataset: spec.MNIST) -> Splits:
+def load(dataset: spec.MNIST, seed: int) -> Splits:
     """The validation set is the end of the training set; pixels stay bytes until a batch needs them."""
-    return idx.load(MNIST, dataset)
+    return idx.load(MNIST, dataset, seed)

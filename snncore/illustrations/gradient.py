@@ -21,7 +21,7 @@ from snncore.illustrations.base import (
 )
 from snncore.illustrations.lif import run_one
 from snncore.illustrations.pseudo_derivatives import pseudo_derivative
-from snncore.spec.neuron import Constant, FastSigmoid, Sigmoid, Surrogate, Triangle, Zero
+from snncore.spec.surrogate import Constant, FastSigmoid, Sigmoid, Surrogate, Triangle, Zero
 
 MOST_STEPS = 400
 """A unit that never spikes sends its error to every input: the map has steps * (steps + 1) / 2 numbers."""

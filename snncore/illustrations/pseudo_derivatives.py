@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from snncore.illustrations.base import Floats
-from snncore.spec.neuron import (
+from snncore.spec.surrogate import (
     Arctan,
     Boxcar,
     Constant,

@@ -132,6 +132,8 @@ def library() -> ctypes.CDLL:
         getattr(loaded, f"present_{suffix}").restype = c_int64
         getattr(loaded, f"show_{suffix}").argtypes = [*[c_void_p] * 5, c_int64, c_void_p]
         getattr(loaded, f"show_{suffix}").restype = c_int
+        getattr(loaded, f"present_pools_{suffix}").argtypes = [c_void_p, c_void_p]
+        getattr(loaded, f"present_pools_{suffix}").restype = c_int
     loaded.draw_spikes.argtypes = [
         c_void_p,
         c_int64,

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from snncore import spec
+from snncore.cost import Link, energy
 from snncore.events import Split
 from snncore.plasticity import labelling
 from snncore.plasticity.competition import CompetitiveNetwork
@@ -45,22 +46,26 @@ def result(
     }
 
 
-def fan_out(network: CompetitiveNetwork) -> dict[str, int]:
-    """Synapses that a spike of each population goes through."""
+def links(network: CompetitiveNetwork) -> list[Link]:
+    """The synapses of the network, and whose spikes go through them."""
+    n = network.n
+    plastic = Link("excitatory", network.n_inputs * n, frozenset({"input"}), n)
     if isinstance(network.circuit, spec.OriginalCircuit):
-        return {"input": network.n, "excitatory": 1, "inhibitory": network.n - 1}
-    return {"input": network.n, "excitatory": network.n - 1}
+        excitation = Link("inhibitory", n, frozenset({"excitatory"}), 1)
+        return [plastic, excitation, Link("excitatory", n * (n - 1), frozenset({"inhibitory"}), n - 1)]
+    return [plastic, Link("excitatory", n * (n - 1), frozenset({"excitatory"}), n - 1)]
 
 
 def cost(
     job: spec.JobSpec, network: CompetitiveNetwork, test: Evaluation, *, wall_time_s: float, samples_per_s: float
 ) -> dict[str, Any]:
-    """Time and memory of the run; spikes a test sample, and the synapses that they went through."""
-    spikes, fans = test.spikes_per_sample, fan_out(network)
+    """Time and memory of the run; of a test sample the spikes, the synapses that they went through, and the energy."""
+    estimated = energy(links(network), test.spikes_per_sample, job.recording.energy)
     return {
         "wall_time_s": wall_time_s,
         "samples_per_s": samples_per_s,
-        "spikes_per_sample": spikes,
-        "synaptic_operations_per_sample": sum(n * fans[layer] for layer, n in spikes.items()),
+        "spikes_per_sample": test.spikes_per_sample,
+        "synaptic_operations_per_sample": estimated["accumulates_per_sample"],
+        **estimated,
         "peak_memory_bytes": peak_memory_bytes(torch.device("cpu")),
     }

@@ -1,6 +1,7 @@
 """The language of job specs: pydantic models, their cross-field rules, and what a job will cost. Imports no torch."""
 
 from snncore.spec.architecture import Architecture, Embedded, EmbeddedNetwork, FeedForward, Layered, Recurrent
+from snncore.spec.cifar import CIFAR, CIFAR10, CIFAR100
 from snncore.spec.competitive import Competitive, ConductanceLIF, FastCircuit, InhibitoryCells, OriginalCircuit, Retry
 from snncore.spec.dataset import (
     MNIST,
@@ -16,6 +17,17 @@ from snncore.spec.dataset import (
     n_features,
     split_sizes,
 )
+from snncore.spec.descent import (
+    Adam,
+    ConstantRate,
+    CosineDecay,
+    EarlyStopping,
+    GradientDescent,
+    PlateauDecay,
+    StepDecay,
+    WholeTraining,
+)
+from snncore.spec.diet import AnnTraining, Comparison, Conversion, Diet
 from snncore.spec.embedding import embeddable, needed_jobs
 from snncore.spec.encoding import (
     Delta,
@@ -28,7 +40,7 @@ from snncore.spec.encoding import (
     inputs_a_feature,
 )
 from snncore.spec.errors import Location, Problem, SpecError, problems_of
-from snncore.spec.estimate import Estimate, estimate, layer_shapes, n_inputs, useful_threads
+from snncore.spec.estimate import Estimate, estimate, layer_shapes, useful_threads
 from snncore.spec.image_cut import ImageCut
 from snncore.spec.images import Flowers102, ImageFiles, ImageFolder
 from snncore.spec.job import JobSpec, deep_merge, nested, parse_job_spec
@@ -36,33 +48,42 @@ from snncore.spec.matrices import WeightMatrix, most_synapses, rewired_matrices,
 from snncore.spec.neuron import (
     ALIF,
     LIF,
+    SMALLEST_THRESHOLD,
+    LayerLIF,
     LIFUnit,
     Mixed,
     Neuron,
     Population,
     Range,
     Smoothing,
-    Surrogate,
     form_of,
     split_layer,
 )
+from snncore.spec.pools import CalciumWindows, Decision, DecisionPools, PoolNeuron, TeacherSTDP
+from snncore.spec.preparation import Augmentation, PreparedImages, Standardisation
 from snncore.spec.readout import AccumulatorReadout, EveryStepReadout, LeakyReadout, Readout, SpikeCountReadout
 from snncore.spec.receptive_fields import fields_asked, input_matrix, picture_shape
-from snncore.spec.recording import Recording, RecordNothing, RecordReceptiveFields, RecordSpikes
+from snncore.spec.recording import Energy, Recording, RecordNothing, RecordReceptiveFields, RecordSpikes
 from snncore.spec.recordings import NMNIST, SHD, DVSGesture, EventRecordings
 from snncore.spec.rewiring import DaleSigns, DeepR, RandomSigns, Signs
 from snncore.spec.rules.warnings import warnings_about
 from snncore.spec.sequential import (
     LSTM,
+    Activation,
+    AveragePool,
+    Conv2d,
     Dense,
     Dropout,
+    NamedLayers,
     PeepholeLSTM,
+    ReLU,
+    Residual,
     Sequential,
     SequentialLayer,
     Spiking,
     named_layers,
-    named_widths,
 )
+from snncore.spec.shapes import PlacedLayer, Shape, connections, input_shape, n_inputs, placed_layers, shape_after
 from snncore.spec.stdp import (
     GROUPS,
     STDP,
@@ -75,11 +96,14 @@ from snncore.spec.stdp import (
     Symmetric,
     Triplet,
 )
+from snncore.spec.surrogate import Surrogate
 from snncore.spec.synapses import (
     Connection,
     ConstantDelay,
     Delay,
+    FixedNormalWeights,
     GlorotWeights,
+    HeFanOutWeights,
     NormalWeights,
     Recurrence,
     UniformDelay,
@@ -89,19 +113,14 @@ from snncore.spec.synapses import (
 from snncore.spec.task import Borders, Classification, KWinners, Recall, Softmax, Task, has_class_probabilities
 from snncore.spec.training import (
     BPTT,
-    Adam,
     Backward,
     CheckpointedBackward,
-    ConstantRate,
-    CosineDecay,
-    EarlyStopping,
     FullBackward,
-    PlateauDecay,
     RateRegulariser,
-    StepDecay,
     Training,
     TruncatedBackward,
 )
+from snncore.spec.twin import ann_twin, spiking_part
 from snncore.spec.uploaded import (
     DATASET_NAME,
     ArrayContents,
@@ -115,6 +134,9 @@ from snncore.spec.uploaded import (
 __all__ = [
     "ALIF",
     "BPTT",
+    "CIFAR",
+    "CIFAR10",
+    "CIFAR100",
     "DATASET_NAME",
     "GROUPS",
     "LIF",
@@ -122,29 +144,41 @@ __all__ = [
     "MNIST",
     "NMNIST",
     "SHD",
+    "SMALLEST_THRESHOLD",
     "STDP",
     "AccumulatorReadout",
+    "Activation",
     "Adam",
+    "AnnTraining",
     "Architecture",
     "ArrayContents",
+    "Augmentation",
+    "AveragePool",
     "Backward",
     "Borders",
+    "CalciumWindows",
     "CheckpointedBackward",
     "Classification",
+    "Comparison",
     "Competitive",
     "ConductanceLIF",
     "Connection",
     "ConstantDelay",
     "ConstantRate",
     "Contents",
+    "Conv2d",
+    "Conversion",
     "CosineDecay",
     "DVSGesture",
     "DaleSigns",
     "Dataset",
+    "Decision",
+    "DecisionPools",
     "DeepR",
     "Delay",
     "Delta",
     "Dense",
+    "Diet",
     "Digits",
     "Direct",
     "Dropout",
@@ -152,6 +186,7 @@ __all__ = [
     "Embedded",
     "EmbeddedNetwork",
     "Encoding",
+    "Energy",
     "Estimate",
     "EventContents",
     "EventRecordings",
@@ -162,9 +197,12 @@ __all__ = [
     "FashionMNIST",
     "FastCircuit",
     "FeedForward",
+    "FixedNormalWeights",
     "Flowers102",
     "FullBackward",
     "GlorotWeights",
+    "GradientDescent",
+    "HeFanOutWeights",
     "ImageContents",
     "ImageCut",
     "ImageFiles",
@@ -175,24 +213,30 @@ __all__ = [
     "LIFUnit",
     "Labelling",
     "Latency",
+    "LayerLIF",
     "Layered",
     "LeakyReadout",
     "Location",
     "Mixed",
+    "NamedLayers",
     "Neuron",
     "NormalWeights",
     "OriginalCircuit",
     "Pair",
     "PeepholeLSTM",
+    "PlacedLayer",
     "Plasticity",
     "PlateauDecay",
     "Poisson",
+    "PoolNeuron",
     "Population",
     "Power",
+    "PreparedImages",
     "Problem",
     "RandomSigns",
     "Range",
     "RateRegulariser",
+    "ReLU",
     "Readout",
     "Recall",
     "RecordNothing",
@@ -202,20 +246,24 @@ __all__ = [
     "Rectangular",
     "Recurrence",
     "Recurrent",
+    "Residual",
     "Retry",
     "Sequential",
     "SequentialLayer",
+    "Shape",
     "Signs",
     "Smoothing",
     "Softmax",
     "SpecError",
     "SpikeCountReadout",
     "Spiking",
+    "Standardisation",
     "StepDecay",
     "StoreRecall",
     "Surrogate",
     "Symmetric",
     "Task",
+    "TeacherSTDP",
     "ThresholdCrossing",
     "Training",
     "Triplet",
@@ -225,6 +273,9 @@ __all__ = [
     "Uploaded",
     "WeightMatrix",
     "Weights",
+    "WholeTraining",
+    "ann_twin",
+    "connections",
     "deep_merge",
     "embeddable",
     "estimate",
@@ -235,6 +286,7 @@ __all__ = [
     "holds_events",
     "image_shape",
     "input_matrix",
+    "input_shape",
     "inputs_a_feature",
     "layer_shapes",
     "most_synapses",
@@ -242,13 +294,15 @@ __all__ = [
     "n_features",
     "n_inputs",
     "named_layers",
-    "named_widths",
     "needed_jobs",
     "nested",
     "parse_job_spec",
     "picture_shape",
+    "placed_layers",
     "problems_of",
     "rewired_matrices",
+    "shape_after",
+    "spiking_part",
     "split_layer",
     "split_sizes",
     "uploaded_sha256",

@@ -9,6 +9,7 @@ from pydantic import Field
 from snncore.spec.base import Part, UnitCount
 from snncore.spec.competitive import Competitive
 from snncore.spec.neuron import Neuron
+from snncore.spec.pools import DecisionPools
 from snncore.spec.readout import Readout
 from snncore.spec.sequential import Sequential
 from snncore.spec.synapses import Connection, Recurrence
@@ -65,4 +66,6 @@ class FeedForward(Part):
 Layered: TypeAlias = Recurrent | FeedForward | Sequential
 """Architectures of layers and a readout, which are trained by their gradient."""
 
-Architecture = Annotated[Recurrent | FeedForward | Sequential | Competitive, Field(discriminator="kind")]
+Architecture = Annotated[
+    Recurrent | FeedForward | Sequential | Competitive | DecisionPools, Field(discriminator="kind")
+]

@@ -16,6 +16,8 @@ _IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-
 DATA_FILES: dict[str, DataFiles] = {
     "mnist": DataFiles(("mnist", "."), _IDX),
     "fashion_mnist": DataFiles(("fashion_mnist",), _IDX),
+    "cifar10": DataFiles(("cifar-10-batches-bin",), (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin")),
+    "cifar100": DataFiles(("cifar-100-binary",), ("train.bin", "test.bin")),
     "flowers102": DataFiles(("flowers102", "."), ("jpg", "imagelabels.mat")),
     "nmnist": DataFiles((".", "tonic"), ("NMNIST",)),
     "shd": DataFiles((".", "tonic"), ("SHD",)),

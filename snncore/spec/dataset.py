@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from snncore.spec.base import Fraction, Part, UnitCount
+from snncore.spec.cifar import CIFAR, CIFAR10, CIFAR100
 from snncore.spec.images import Flowers102, ImageFiles, ImageFolder
 from snncore.spec.recordings import NMNIST, SHD, DVSGesture, EventRecordings
 from snncore.spec.uploaded import EventContents, Uploaded, features_of, image_shape_of, sizes_of
@@ -25,7 +26,12 @@ class Digits(Part):
 class _SmallImages(Part):
     """60,000 images for training and 10,000 for tests, of 28 x 28 grey pixels; validation is the end of the former."""
 
-    n_train: int = Field(default=55_000, ge=1, le=60_000, description="The first so many training images.")
+    n_train: int = Field(default=55_000, ge=1, le=60_000, description="So many training images.")
+    subset: Literal["first", "random"] = Field(
+        default="first",
+        description="Which of the training images that are not for validation: the first n_train, or n_train of them "
+        "drawn without replacement by the job's seed.",
+    )
     n_validation: int = Field(default=5_000, ge=0, le=59_999, description="The last so many training images.")
     n_test: int = Field(default=10_000, ge=1, le=10_000, description="The first so many test images.")
     pooling: Literal[1, 2, 4, 7] = Field(default=1, description="Blocks of so many pixels squared are averaged to one.")
@@ -78,6 +84,8 @@ Dataset = Annotated[
     Digits
     | MNIST
     | FashionMNIST
+    | CIFAR10
+    | CIFAR100
     | ImageFolder
     | Flowers102
     | ExponentialVectors
@@ -97,6 +105,8 @@ def image_shape(dataset: Dataset) -> tuple[int, int, int] | None:
             return 8, 8, 1
         case MNIST() | FashionMNIST():
             return 28 // dataset.pooling, 28 // dataset.pooling, 1
+        case CIFAR():
+            return 32, 32, 3
         case ImageFiles():
             return dataset.shape
         case Uploaded():
@@ -130,7 +140,7 @@ def holds_events(dataset: Dataset) -> bool:
 def held_in_memory(dataset: Dataset) -> bool:
     """Whether all samples are in memory at once; of image files, recordings and uploads only the batch that is asked
     for."""
-    return not isinstance(dataset, ImageFiles | EventRecordings | Uploaded)
+    return not isinstance(dataset, ImageFiles | CIFAR | EventRecordings | Uploaded)
 
 
 def n_classes(dataset: Dataset) -> int | None:
@@ -144,6 +154,8 @@ def n_classes(dataset: Dataset) -> int | None:
             return dataset.contents.n_classes
         case ImageFiles():
             return dataset.n_classes
+        case CIFAR100():
+            return 100 if dataset.labels == "fine" else 20
         case SHD():
             return 20
         case DVSGesture():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from snncore.spec.architecture import EmbeddedNetwork, Recurrent
 from snncore.spec.errors import Location, Problem, SpecError
-from snncore.spec.estimate import n_inputs
 from snncore.spec.job import JobSpec
 from snncore.spec.readout import SpikeCountReadout
+from snncore.spec.shapes import n_inputs
 
 
 def embeddable(job: JobSpec) -> EmbeddedNetwork:

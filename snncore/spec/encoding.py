@@ -42,7 +42,7 @@ class _OfFeatures(_Encoding):
 
 class Poisson(_OfFeatures):
     """Each feature x of a frame drives `group_size` neurons that spike with probability `min(1, max_rate_hz * x * dt)`
-    a step.
+    a step, x being scaled to `feature_sum` where there is one.
 
     Where a source says P = x * dt * gain with dt in seconds (tf_spiking), max_rate_hz is that gain.
     """
@@ -50,6 +50,13 @@ class Poisson(_OfFeatures):
     kind: Literal["poisson"]
     max_rate_hz: float = Field(default=200.0, gt=0, le=1e6, description="Rate at x = 1.")
     group_size: UnitCount = Field(default=1, description="Input neurons a feature.")
+    feature_sum: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e9,
+        description="What the features of each sample are scaled to sum to, so that all samples cause as many spikes; "
+        "those below 0 count as 0. Absent: features are taken as they are.",
+    )
 
 
 class Direct(_OfFeatures):

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from snncore.spec.architecture import Recurrent
 from snncore.spec.competitive import Competitive
-from snncore.spec.dataset import held_in_memory, image_shape, n_features, split_sizes
-from snncore.spec.encoding import Poisson, inputs_a_feature
-from snncore.spec.neuron import ALIF, LIFUnit, Neuron, split_layer
+from snncore.spec.dataset import held_in_memory, n_features, split_sizes
+from snncore.spec.diet import Diet
+from snncore.spec.encoding import Poisson
+from snncore.spec.layer_shapes import (
+    NUMBERS_A_DENSE_UNIT,
+    LayerShape,
+    further_weights,
+    sequential_shape,
+    trained_weights,
+)
+from snncore.spec.neuron import ALIF, LayerLIF, LIFUnit, split_layer
+from snncore.spec.pools import DecisionPools, TeacherSTDP
 from snncore.spec.readout import LeakyReadout, SpikeCountReadout
-from snncore.spec.sequential import LSTM, Dense, Dropout, PeepholeLSTM, Sequential, Spiking, named_widths
+from snncore.spec.sequential import (
+    Sequential,
+)
+from snncore.spec.shapes import n_inputs, placed_layers
 from snncore.spec.stdp import GROUPS, STDP
-from snncore.spec.synapses import Delay
 from snncore.spec.training import CheckpointedBackward, TruncatedBackward
+from snncore.spec.twin import ann_twin, spiking_part
 
 if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
@@ -36,14 +47,6 @@ FUSED_MARK_STEPS = 32  # adaptation and refractory counters are kept at every so
 FUSED_PADDING = 16
 FUSED_DENSE_COPIES = 1  # spikes as numbers, and then their gradient, where what is read is more than one sum over time
 
-# What is held for a unit, sample and time step, as measured: tests/snncore/test_hybrid_memory.py.
-NUMBERS_A_DENSE_UNIT = 1.75  # the value and its gradient, some of which are gone when others come
-NUMBERS_A_SPIKING_UNIT = 2
-NUMBERS_AN_LSTM_UNIT = 15  # four gates and their gradients, state, output and theirs
-NUMBERS_A_DROPPED = 2
-NUMBERS_A_PEEPHOLE_LSTM = 28
-PARAMETERS_OF_A_PEEPHOLE_LSTM = 15
-
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -58,61 +61,6 @@ class Estimate:
     flops: int
 
 
-@dataclass(frozen=True, slots=True)
-class LayerShape:
-    """A spiking or leaky layer: its neurons, the synapses a time step goes through, and the trainable parameters."""
-
-    n_neurons: int
-    synapses: int
-    parameters: int
-    neuron: Neuron | None
-    """None: a leaky layer, which does not spike."""
-    weights_of_further_delays: int = 0
-    """Where synapses have delays of their own, there is a matrix for each delay: the places of all but the first."""
-    numbers_a_step: int = 0
-    """What passes between layers that do not hand on spikes, for each sample and time step, and its gradient."""
-
-
-def _further(delay: Delay, synapses: int) -> int:
-    """What `synapses` with such delays have for `weights_of_further_delays`."""
-    return (delay.longest - delay.shortest) * synapses
-
-
-def _trained_weights(neuron: Neuron, n_neurons: int, spec: JobSpec) -> int:
-    """Parameters of the neurons themselves."""
-    if not isinstance(neuron, LIFUnit):
-        return 0
-    shape = image_shape(spec.dataset)
-    owners = {"unit": n_neurons, "channel": shape[2] if shape else 0, "layer": 1}[neuron.sharing]
-    return owners * {"both": 2, "none": 0}.get(neuron.trained, 1)
-
-
-def _sequential_shapes(spec: JobSpec, width: int) -> Iterator[LayerShape]:
-    """The layers of an architecture 'sequential', but for its linear outputs."""
-    for _, layer, before, n in named_widths(spec, width):
-        match layer:
-            case Dense():
-                parameters = before * n + (n if layer.bias else 0)
-                yield LayerShape(n, before * n, parameters, None, numbers_a_step=round(NUMBERS_A_DENSE_UNIT * n))
-            case LSTM():
-                weights = 4 * n * (before + n)
-                numbers = NUMBERS_AN_LSTM_UNIT * n
-                yield LayerShape(n, weights, weights + 4 * n, None, numbers_a_step=numbers)
-            case PeepholeLSTM():
-                parameters, numbers = PARAMETERS_OF_A_PEEPHOLE_LSTM * n, NUMBERS_A_PEEPHOLE_LSTM * n
-                yield LayerShape(n, parameters, parameters, None, numbers_a_step=numbers)
-            case Dropout():
-                yield LayerShape(n, 0, 0, None, numbers_a_step=NUMBERS_A_DROPPED * n)
-            case Spiking():
-                neuron, form = layer.neuron or spec.population, layer.recurrence
-                parameters, further, synapses = _trained_weights(neuron, n, spec), 0, 0
-                if form is not None:
-                    synapses = n * n
-                    parameters += n * n - (0 if form.autapses else n)
-                    further = _further(form.delay, synapses)
-                yield LayerShape(n, synapses, parameters, neuron, further, NUMBERS_A_SPIKING_UNIT * n)
-
-
 def _competitive_shape(spec: JobSpec, architecture: Competitive) -> LayerShape:
     """Plastic synapses and thresholds; the inhibition of all by all is counted with the synapses."""
     n, width = architecture.n_neurons, n_inputs(spec)
@@ -123,6 +71,9 @@ def layer_shapes(spec: JobSpec) -> list[LayerShape]:
     """The layers of the network in order."""
     if isinstance(spec.architecture, Competitive):
         return [_competitive_shape(spec, spec.architecture)]
+    if isinstance(spec.architecture, DecisionPools):
+        n, width = spec.n_outputs * spec.architecture.pool_size, n_inputs(spec)
+        return [LayerShape(n, width * n, width * n, None)]
     architecture, readout = spec.layered, spec.layered.readout
     group = readout.group_size if isinstance(readout, SpikeCountReadout) else 1
     n_out = spec.n_outputs * group
@@ -133,32 +84,34 @@ def layer_shapes(spec: JobSpec) -> list[LayerShape]:
         inside = isinstance(readout, SpikeCountReadout) and readout.recurrent
         n = architecture.n_hidden + (n_out if inside and embedded is None else 0)
         recurrent = n * n - (0 if architecture.recurrence.autapses else n)
-        further = _further(architecture.input.delay, width * n) + _further(architecture.recurrence.delay, n * n)
-        trained = width * n + recurrent + _trained_weights(spec.population, n, spec)
+        further = further_weights(architecture.input.delay, width * n) + further_weights(
+            architecture.recurrence.delay, n * n
+        )
+        trained = width * n + recurrent + trained_weights(spec.population, n, spec)
         shapes.append(LayerShape(n, width * n + n * n, trained, spec.population, further))
         width = n
         if embedded is not None:
             inner = embedded.network
             before, n = inner.n_inputs, inner.n_hidden + n_out
-            further = _further(embedded.connection.delay, width * before)
+            further = further_weights(embedded.connection.delay, width * before)
             shapes.append(LayerShape(before, width * before, width * before, inner.neuron, further))
-            further = _further(inner.input.delay, before * n) + _further(inner.recurrence.delay, n * n)
+            further = further_weights(inner.input.delay, before * n) + further_weights(inner.recurrence.delay, n * n)
             shapes.append(LayerShape(n, before * n + n * n, 0, inner.neuron, further))
         if inside:
             return shapes
     elif isinstance(architecture, Sequential):
-        shapes += _sequential_shapes(spec, width)
+        shapes += [sequential_shape(spec, part) for part in placed_layers(spec)]
         width = shapes[-1].n_neurons
         if isinstance(readout, SpikeCountReadout):
             return shapes
     else:
         for n in architecture.layers:
-            further = _further(architecture.connection.delay, width * n)
-            trained = width * n + _trained_weights(spec.population, n, spec)
+            further = further_weights(architecture.connection.delay, width * n)
+            trained = width * n + trained_weights(spec.population, n, spec)
             shapes.append(LayerShape(n, width * n, trained, spec.population, further))
             width = n
     if isinstance(readout, SpikeCountReadout):
-        trained = width * n_out + _trained_weights(spec.population, n_out, spec)
+        trained = width * n_out + trained_weights(spec.population, n_out, spec)
         shapes.append(LayerShape(n_out, width * n_out, trained, spec.population))
     else:
         bias = n_out if readout.bias else 0
@@ -167,12 +120,11 @@ def layer_shapes(spec: JobSpec) -> list[LayerShape]:
     return shapes
 
 
-def n_inputs(spec: JobSpec) -> int:
-    """Input neurons of the network."""
-    return n_features(spec.dataset) // spec.encoding.frames * inputs_a_feature(spec.encoding)
-
-
 FLOPS_A_CONDUCTANCE_STEP = 50  # most of them for the exponential
+FLOPS_A_POOL_STEP = 6
+BRIGHTNESS = 0.25
+"""The mean of features as far as an estimate needs one: holds for digits within a factor of two."""
+
 
 REFERENCE_STEP_WORTH_A_THREAD = 10_000_000
 FUSED_BATCH_WORTH_A_THREAD = 2_500_000_000
@@ -181,14 +133,18 @@ FUSED_BATCH_WORTH_A_THREAD = 2_500_000_000
 def useful_threads(spec: JobSpec, available: int) -> int:
     """How many of `available` threads a job gains from, 1 at least, by the multiplications of a dense product.
 
-    A competitive network that learns sample by sample has one thread to use, and one that learns by batches up to one
-    for each group of samples. The fused engine meets its threads a few times a batch; a second one pays from some
-    billions a batch on, as long as the next batch is encoded beside. The reference loop does a few small products a
-    time step, with a barrier after each; a second thread pays from some ten million a step on. The number follows from
-    the spec, so that a resumed job gets the same one.
+    Decision pools and competitive networks that learn sample by sample have one thread to use, and competitive ones
+    that learn by batches up to one for each group of samples. The fused engine meets its threads a few times a batch;
+    a second one pays from some billions a batch on, as long as the next batch is encoded beside. The reference loop
+    does a few small products a time step, with a barrier after each; a second thread pays from some ten million a step
+    on. The number follows from the spec, so that a resumed job gets the same one.
     """
+    if isinstance(spec.training, Diet):
+        return useful_threads(spiking_part(spec), available)
     if isinstance(spec.training, STDP):
         return min(available, GROUPS) if spec.training.batch_size > 1 else 1
+    if isinstance(spec.training, TeacherSTDP):
+        return 1
     a_step = spec.training.batch_size * sum(shape.synapses for shape in layer_shapes(spec))
     if spec.bptt.engine == "reference":
         return max(1, min(available, a_step // REFERENCE_STEP_WORTH_A_THREAD))
@@ -216,11 +172,13 @@ def fused_bytes(spec: JobSpec, shapes: list[LayerShape], bytes_a_float: int) -> 
     if spec.layered.readout.by_frame:
         total += FUSED_DENSE_COPIES * n_time * batch * shapes[-1 if shapes[-1].neuron else -2].n_neurons * bytes_a_float
     for shape in shapes:
-        total += FUSED_FLOATS_A_WEIGHT * shape.synapses * bytes_a_float
+        total += FUSED_FLOATS_A_WEIGHT * shape.weights * bytes_a_float
         total += n_time * batch * shape.numbers_a_step * bytes_a_float
         if shape.neuron is None:
             continue
-        members = [] if isinstance(shape.neuron, LIFUnit) else list(split_layer(shape.neuron, shape.n_neurons))
+        members = (
+            [] if isinstance(shape.neuron, LIFUnit | LayerLIF) else list(split_layer(shape.neuron, shape.n_neurons))
+        )
         cells = batch * -(-shape.n_neurons // FUSED_PADDING) * FUSED_PADDING
         marks = -(-chunk // FUSED_MARK_STEPS)
         adapting = any(n and isinstance(neuron, ALIF) for n, neuron in members)
@@ -237,8 +195,12 @@ def estimate(spec: JobSpec) -> Estimate:
 
     A multiply-accumulate counts as two operations; a training sample costs three forward passes.
     """
+    if isinstance(spec.training, Diet):
+        return _of_both(estimate(ann_twin(spec)), estimate(spiking_part(spec)))
     if isinstance(spec.architecture, Competitive):
         return _estimate_of_competitive(spec, spec.architecture)
+    if isinstance(spec.architecture, DecisionPools):
+        return _estimate_of_pools(spec, spec.architecture)
     shapes = layer_shapes(spec)
     sizes = split_sizes(spec.dataset)
     n_time, batch, epochs = spec.encoding.n_steps, spec.training.batch_size, spec.training.epochs
@@ -248,7 +210,7 @@ def estimate(spec: JobSpec) -> Estimate:
     def floats(shape: LayerShape) -> int:
         if shape.neuron is None:
             return shape.numbers_a_step or 3 * shape.n_neurons
-        if isinstance(shape.neuron, LIFUnit):
+        if isinstance(shape.neuron, LIFUnit | LayerLIF):
             return FLOATS_A_CELL_STEP * shape.n_neurons
         adapting = sum(n for n, neuron in split_layer(shape.neuron, shape.n_neurons) if isinstance(neuron, ALIF))
         return FLOATS_A_CELL_STEP * shape.n_neurons + (FLOATS_OF_ADAPTATION * shape.n_neurons if adapting else 0)
@@ -266,21 +228,24 @@ def estimate(spec: JobSpec) -> Estimate:
         parameters=parameters,
         steps=spec.n_training_steps,
         peak_memory_bytes=activations + bytes_a_float * (samples + FLOATS_A_PARAMETER * parameters + further),
-        flops=2 * n_time * sum(shape.synapses for shape in shapes) * presented,
+        flops=2 * sum(shape.synapses * (1 if shape.steady else n_time) for shape in shapes) * presented,
     )
 
 
-def _estimate_of_competitive(spec: JobSpec, architecture: Competitive) -> Estimate:
-    """Of a network whose spikes are taken one by one: each drives all neurons, and every neuron moves at each step.
+def _of_both(twin: Estimate, spiking: Estimate) -> Estimate:
+    """Of a job that trains one after the other; the conversion between is a small part."""
+    memory = twin.peak_memory_bytes + spiking.peak_memory_bytes
+    return Estimate(spiking.parameters, twin.steps + spiking.steps, memory, twin.flops + spiking.flops)
 
-    Features are taken for a quarter bright on average, which holds for digits within a factor of two.
-    """
+
+def _estimate_of_competitive(spec: JobSpec, architecture: Competitive) -> Estimate:
+    """Of a network whose spikes are taken one by one: each drives all neurons, and every neuron moves at each step."""
     assert isinstance(spec.training, STDP)
     assert isinstance(spec.encoding, Poisson)
     sizes, training, n, width = split_sizes(spec.dataset), spec.training, architecture.n_neurons, n_inputs(spec)
     circuit, dt_ms = architecture.circuit, spec.encoding.dt_ms
     rest = round((circuit.rest_ms or 0) / dt_ms)
-    input_spikes = width * spec.encoding.duration_ms / 1000 * spec.encoding.max_rate_hz / 4
+    input_spikes = width * spec.encoding.duration_ms / 1000 * spec.encoding.max_rate_hz * BRIGHTNESS
     flops = 2 * input_spikes * n + FLOPS_A_CONDUCTANCE_STEP * n * (spec.encoding.n_steps + rest)
     evaluations = training.epochs * (-(-sizes["train"] // (training.evaluate_every or sizes["train"])))
     evaluated = (training.labelling.n_samples or sizes["train"]) + sizes["validation"]
@@ -295,4 +260,29 @@ def _estimate_of_competitive(spec: JobSpec, architecture: Competitive) -> Estima
         steps=spec.n_training_steps,
         peak_memory_bytes=memory + counts,
         flops=round(flops * presented),
+    )
+
+
+def _estimate_of_pools(spec: JobSpec, architecture: DecisionPools) -> Estimate:
+    """Of pools whose spikes are taken one by one: each drives all neurons, and at each of the teacher's, and as many
+    of their own, the synapses of the inputs that have spiked change."""
+    training, encoding, decision = spec.training, spec.encoding, architecture.decision
+    assert isinstance(training, TeacherSTDP)
+    assert isinstance(encoding, Poisson)
+    sizes, n, width = split_sizes(spec.dataset), spec.n_outputs * architecture.pool_size, n_inputs(spec)
+    brightness = encoding.feature_sum or n_features(spec.dataset) * BRIGHTNESS
+    spikes_a_step = min(width, brightness * encoding.group_size * encoding.max_rate_hz * encoding.dt_ms / 1000)
+    step = (2 * spikes_a_step + FLOPS_A_POOL_STEP) * n
+    taught = architecture.pool_size * training.teacher_rate_hz * encoding.dt_ms / 1000
+    learning = encoding.n_steps * (step + width + 2 * 2 * taught * width * BRIGHTNESS)
+    deciding = decision.duration_ms / encoding.dt_ms * step
+    measured = min(sizes["train"], training.n_measured)
+    decided = (training.epochs + 1) * (measured + sizes["validation"]) + sizes["test"]
+    bytes_a_float = 4 if training.precision == "float32" else 8
+    samples = sum(sizes.values()) if held_in_memory(spec.dataset) else training.batch_size
+    return Estimate(
+        parameters=width * n,
+        steps=spec.n_training_steps,
+        peak_memory_bytes=FLOATS_A_PARAMETER * width * n * bytes_a_float + 4 * samples * (n_features(spec.dataset) + 1),
+        flops=round(sizes["train"] * training.epochs * learning + decided * deciding),
     )

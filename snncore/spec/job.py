@@ -12,18 +12,20 @@ from snncore.spec.architecture import Architecture, Layered
 from snncore.spec.base import Part
 from snncore.spec.competitive import ConductanceLIF
 from snncore.spec.dataset import Dataset, n_classes, split_sizes
+from snncore.spec.diet import Diet
 from snncore.spec.encoding import Encoding
 from snncore.spec.errors import Location, Problem, SpecError, inconsistent, problems_of
-from snncore.spec.neuron import ALIF, LIF, LIFUnit, Mixed, Neuron
+from snncore.spec.neuron import ALIF, LIF, LayerLIF, LIFUnit, Mixed, Neuron
 from snncore.spec.recording import Recording, RecordSpikes
 from snncore.spec.rules import broken_rules
 from snncore.spec.task import KWinners, Softmax, Task
 from snncore.spec.training import BPTT, Training
+from snncore.spec.twin import ann_twin
 
 DISCRIMINATORS = ("kind", "fidelity")
 """The fields that say what a part is."""
 
-AnyNeuron = Annotated[LIF | ALIF | Mixed | LIFUnit | ConductanceLIF, Field(discriminator="kind")]
+AnyNeuron = Annotated[LIF | ALIF | Mixed | LIFUnit | LayerLIF | ConductanceLIF, Field(discriminator="kind")]
 
 
 class JobSpec(Part):
@@ -55,13 +57,14 @@ class JobSpec(Part):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimiser updates an epoch; the last batch may be smaller."""
+        """Optimiser updates an epoch, in spikes where others come before; the last batch may be smaller."""
         return -(-split_sizes(self.dataset)["train"] // self.training.batch_size)
 
     @property
     def n_training_steps(self) -> int:
         """Optimiser updates of the whole run."""
-        return self.steps_per_epoch * self.training.epochs
+        before = ann_twin(self).n_training_steps if isinstance(self.training, Diet) else 0
+        return before + self.steps_per_epoch * self.training.epochs
 
     @property
     def population(self) -> Neuron:

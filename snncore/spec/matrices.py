@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from snncore.spec.architecture import Recurrent
-from snncore.spec.estimate import n_inputs
 from snncore.spec.readout import SpikeCountReadout
-from snncore.spec.sequential import Dense, Dropout, Sequential, Spiking, named_widths
+from snncore.spec.sequential import Dense, Dropout, Sequential, Spiking
+from snncore.spec.shapes import n_inputs, placed_layers
 
 if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
@@ -50,13 +50,14 @@ def weight_matrices(spec: JobSpec) -> list[WeightMatrix]:
             return matrices
         sender, width = "hidden", n
     elif isinstance(architecture, Sequential):
-        for name, layer, before, n in named_widths(spec, width):
-            if isinstance(layer, Dense):
-                matrices.append(WeightMatrix(f"{name}/input", sender, before, n))
-            elif isinstance(layer, Spiking) and layer.recurrence is not None:
-                matrices.append(WeightMatrix(f"{name}/recurrent", name, n, n, layer.recurrence.autapses))
-            if not isinstance(layer, Dropout):
-                sender = name
+        for part in placed_layers(spec):
+            n = part.after.n
+            if isinstance(part.layer, Dense):
+                matrices.append(WeightMatrix(f"{part.name}/input", part.sender, part.before.n, n))
+            elif isinstance(part.layer, Spiking) and part.layer.recurrence is not None:
+                autapses = part.layer.recurrence.autapses
+                matrices.append(WeightMatrix(f"{part.name}/recurrent", part.name, n, n, autapses))
+            sender = part.sender if isinstance(part.layer, Dropout) else part.name
             width = n
         if isinstance(readout, SpikeCountReadout):
             return matrices

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
 from snncore.spec.base import Part, UnitCount
+from snncore.spec.errors import Location
 from snncore.spec.neuron import Neuron
 from snncore.spec.readout import Readout, SpikeCountReadout
 from snncore.spec.synapses import NormalWeights, Recurrence, Weights
@@ -16,14 +17,61 @@ if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
 
 
+Activation: TypeAlias = Literal["linear", "relu", "tanh", "sigmoid"]
+
+
 class Dense(Part):
     """Weights and biases, the same at every time step: f(W x[t] + b)."""
 
     kind: Literal["dense"]
     n_units: UnitCount
     bias: bool = True
-    activation: Literal["linear", "relu", "tanh", "sigmoid"] = "linear"
+    activation: Activation = "linear"
     weights: Weights = NormalWeights(kind="normal")
+
+
+class Conv2d(Part):
+    """A convolution of what comes before as an image, the same at every time step: f(W * x[t] + b).
+
+    It needs an image: samples that are shown whole, or what other layers have made of one. Its result is an image of
+    `channels`, features in the order row, column, channel. There is one bias a channel. For the initial weights, a unit
+    takes kernel^2 * (channels before) inputs, and each input goes to kernel^2 * channels units.
+    """
+
+    kind: Literal["conv2d"]
+    channels: UnitCount
+    kernel: int = Field(default=3, ge=1, le=64, description="Side of the square of pixels that a unit sees.")
+    stride: int = Field(default=1, ge=1, le=64, description="Pixels from one unit to the next.")
+    padding: Literal["same"] | Annotated[int, Field(ge=0, le=63)] = Field(
+        default="same",
+        description="Pixels of zeros around the image; 'same': (kernel - 1) / 2 of them, so that at stride 1 the image "
+        "stays as large as it was.",
+    )
+    bias: bool = True
+    activation: Activation = "linear"
+    weights: Weights = NormalWeights(kind="normal")
+
+    @property
+    def border(self) -> int:
+        """Pixels of zeros on each side."""
+        return (self.kernel - 1) // 2 if self.padding == "same" else self.padding
+
+    def side(self, before: int) -> int:
+        """Pixels along a side of the result, of so many before; below 1 where the kernel finds no place."""
+        return (before + 2 * self.border - self.kernel) // self.stride + 1
+
+
+class AveragePool(Part):
+    """Blocks of `size` x `size` pixels of an image become one, their mean in each channel."""
+
+    kind: Literal["average_pool"]
+    size: int = Field(default=2, ge=2, le=256)
+
+
+class ReLU(Part):
+    """max(0, x[t])."""
+
+    kind: Literal["relu"]
 
 
 class Spiking(Part):
@@ -73,7 +121,29 @@ class Dropout(Part):
     )
 
 
-SequentialLayer = Annotated[Dense | Spiking | LSTM | PeepholeLSTM | Dropout, Field(discriminator="kind")]
+InnerLayer = Annotated[
+    Dense | Conv2d | AveragePool | ReLU | Spiking | LSTM | PeepholeLSTM | Dropout, Field(discriminator="kind")
+]
+
+
+class Residual(Part):
+    """The sum of two stacks of layers that both act on what comes before (He et al. 2016): `layers`, and `shortcut`,
+    which may be empty, so that what comes before is added as it is. Both have to come to the same shape."""
+
+    kind: Literal["residual"]
+    layers: list[InnerLayer] = Field(min_length=1, max_length=16)
+    shortcut: list[InnerLayer] = Field(default=[], max_length=16)
+
+    def branches(self, name: str) -> tuple[NamedLayers, NamedLayers]:
+        """`layers` and `shortcut`, by names that begin with that of this layer."""
+        return list(_named(self.layers, f"{name}_")), list(_named(self.shortcut, f"{name}_shortcut_"))
+
+
+SequentialLayer = Annotated[
+    Dense | Conv2d | AveragePool | ReLU | Residual | Spiking | LSTM | PeepholeLSTM | Dropout,
+    Field(discriminator="kind"),
+]
+NamedLayers: TypeAlias = "list[tuple[str, SequentialLayer]]"
 
 
 class Sequential(Part):
@@ -89,11 +159,7 @@ def named_layers(spec: JobSpec) -> Iterator[tuple[str, SequentialLayer]]:
     counted by their kind. Outputs whose spikes are counted are two layers more."""
     architecture = spec.architecture
     assert isinstance(architecture, Sequential)
-    counts: dict[str, int] = {}
-    for layer in architecture.layers:
-        kind = "hidden" if isinstance(layer, Spiking) else layer.kind
-        counts[kind] = counts.get(kind, 0) + 1
-        yield f"{kind}_{counts[kind]}", layer
+    yield from _named(architecture.layers)
     readout = architecture.readout
     if isinstance(readout, SpikeCountReadout):
         n_units = spec.n_outputs * readout.group_size
@@ -101,9 +167,20 @@ def named_layers(spec: JobSpec) -> Iterator[tuple[str, SequentialLayer]]:
         yield "output", Spiking(kind="spiking")
 
 
-def named_widths(spec: JobSpec, width: int) -> Iterator[tuple[str, SequentialLayer, int, int]]:
-    """The same with the channels before and behind each layer; `width` are those of the input."""
-    for name, layer in named_layers(spec):
-        after = layer.n_units if isinstance(layer, Dense | LSTM) else width
-        yield name, layer, width, after
-        width = after
+def _named(layers: Sequence[SequentialLayer], prefix: str = "") -> Iterator[tuple[str, SequentialLayer]]:
+    counts: dict[str, int] = {}
+    for layer in layers:
+        kind = "hidden" if isinstance(layer, Spiking) else layer.kind
+        counts[kind] = counts.get(kind, 0) + 1
+        yield f"{prefix}{kind}_{counts[kind]}", layer
+
+
+def placed_parts(architecture: Sequential) -> Iterator[tuple[Location, SequentialLayer]]:
+    """All layers with their places in the spec, those inside of residual ones before these."""
+    for i, layer in enumerate(architecture.layers):
+        place: Location = ("architecture", "layers", i)
+        if isinstance(layer, Residual):
+            for branch in ("layers", "shortcut"):
+                for j, inner in enumerate(getattr(layer, branch)):
+                    yield (*place, branch, j), inner
+        yield place, layer

@@ -66,7 +66,23 @@ class GlorotWeights(Part):
     gain: float = Field(default=1.0, ge=0, le=1e3)
 
 
-Weights = Annotated[NormalWeights | UniformWeights | GlorotWeights, Field(discriminator="kind")]
+class HeFanOutWeights(Part):
+    """`N(0, gain**2 * 2 / fan_out)` (He et al. 2015, on the way back)."""
+
+    kind: Literal["he_fan_out"]
+    gain: float = Field(default=1.0, ge=0, le=1e3)
+
+
+class FixedNormalWeights(Part):
+    """`N(0, std**2)`, however many synapses there are."""
+
+    kind: Literal["fixed_normal"]
+    std: float = Field(default=0.01, ge=0, le=1e3)
+
+
+Weights = Annotated[
+    NormalWeights | UniformWeights | GlorotWeights | HeFanOutWeights | FixedNormalWeights, Field(discriminator="kind")
+]
 
 
 class Connection(Part):

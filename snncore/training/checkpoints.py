@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load
@@ -42,6 +43,12 @@ class Position:
     elapsed_s: float = 0.0
     train: dict[str, float] = field(default_factory=dict)
     """Metrics of the training split over the last whole epoch."""
+    phase: str = "training"
+    """Which of the descents of the run it is."""
+    earlier: dict[str, Any] = field(default_factory=dict)
+    """What earlier phases came to, as JSON."""
+    trained_before: int = 0
+    """Training samples that they were presented."""
 
 
 @dataclass(slots=True)

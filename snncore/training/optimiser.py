@@ -12,7 +12,7 @@ from snncore import spec
 from snncore.training.checkpoints import Plateau
 
 
-def learning_rate(training: spec.BPTT, step: int, steps_per_epoch: int, n_plateaus: int = 0) -> float:
+def learning_rate(training: spec.GradientDescent, step: int, steps_per_epoch: int, n_plateaus: int = 0) -> float:
     """The learning rate of optimiser update `step` (counted from 0): a function of the step, and where the schedule
     watches for plateaus, of how many there were."""
     base = training.optimiser.learning_rate
@@ -26,8 +26,11 @@ def learning_rate(training: spec.BPTT, step: int, steps_per_epoch: int, n_platea
         case spec.CosineDecay() as schedule:
             if step < schedule.warmup_steps:
                 return base * (step + 1) / schedule.warmup_steps
-            last = training.epochs * steps_per_epoch
-            way = (step - schedule.warmup_steps) / max(1, last - schedule.warmup_steps)
+            fall = schedule.fall_epochs
+            length = (
+                training.epochs * steps_per_epoch - schedule.warmup_steps if fall is None else fall * steps_per_epoch
+            )
+            way = (step - schedule.warmup_steps) / max(1, length)
             low = schedule.final_fraction
             return base * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * way)))
 
@@ -42,15 +45,17 @@ def watch(plateau: Plateau, schedule: spec.PlateauDecay, accuracy: float) -> Non
         plateau.epochs, plateau.count = 0, plateau.count + 1
 
 
-def make_adam(network: nn.Module, adam: spec.Adam) -> torch.optim.AdamW:
-    """Adam over all parameters that are trained, in one kernel; decoupled weight decay, none by default."""
-    return torch.optim.AdamW(
+def make_adam(network: nn.Module, adam: spec.Adam) -> torch.optim.Adam:
+    """Adam over all parameters that are trained, in one kernel."""
+    return torch.optim.Adam(
         [parameter for parameter in network.parameters() if parameter.requires_grad],
         fused=True,
         lr=adam.learning_rate,
         betas=(adam.beta1, adam.beta2),
         eps=adam.eps,
         weight_decay=adam.weight_decay,
+        decoupled_weight_decay=adam.decay == "decoupled",
+        amsgrad=adam.amsgrad,
     )
 
 
@@ -71,7 +76,7 @@ def rate_loss(counts: Mapping[str, Tensor], regulariser: spec.RateRegulariser, n
     return regulariser.strength * (regulariser.target_hz / 1000 - hidden / (n_steps * dt_ms)).square().mean()
 
 
-def optimiser_tensors(network: nn.Module, optimiser: torch.optim.AdamW) -> dict[str, Tensor]:
+def optimiser_tensors(network: nn.Module, optimiser: torch.optim.Adam) -> dict[str, Tensor]:
     """The state of Adam by parameter name, for a checkpoint."""
     tensors: dict[str, Tensor] = {}
     for name, parameter in network.named_parameters():
@@ -80,9 +85,9 @@ def optimiser_tensors(network: nn.Module, optimiser: torch.optim.AdamW) -> dict[
     return tensors
 
 
-def restore_optimiser(network: nn.Module, optimiser: torch.optim.AdamW, tensors: Mapping[str, Tensor]) -> None:
+def restore_optimiser(network: nn.Module, optimiser: torch.optim.Adam, tensors: Mapping[str, Tensor]) -> None:
     """Put back what `optimiser_tensors` took."""
     for name, parameter in network.named_parameters():
-        for key in ("step", "exp_avg", "exp_avg_sq"):
+        for key in ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"):
             if (value := tensors.get(f"{name}/{key}")) is not None:
                 optimiser.state[parameter][key] = value.to(parameter.device).clone()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from snncore import spec
+from snncore.cost import energy
 from snncore.networks import AnyNetwork
 from snncore.training.environment import peak_memory_bytes
 from snncore.training.evaluation import Evaluation
@@ -48,14 +49,16 @@ def firing(job: spec.JobSpec, test: Evaluation) -> dict[str, dict[str, float]]:
     }
 
 
-def cost(job: spec.JobSpec, network: AnyNetwork, test: Evaluation, step: int, wall_time_s: float) -> dict[str, Any]:
-    """Time and memory of the run; spikes a sample, and the synapses that they went through."""
-    fan_out = network.fan_out()
+def cost(job: spec.JobSpec, network: AnyNetwork, test: Evaluation, trained: int, wall_time_s: float) -> dict[str, Any]:
+    """Time and memory of the run, in which so many samples were `trained` on; spikes a sample, the synapses that they
+    went through, and what that takes."""
     spikes = {layer: test.tally.spikes_a_sample(layer) for layer in test.tally.layers()}
+    arithmetic = energy(network.links(), spikes, job.recording.energy, job.encoding.frames)
     return {
         "wall_time_s": wall_time_s,
-        "samples_per_s": step * job.training.batch_size / max(wall_time_s, 1e-9),
+        "samples_per_s": trained / max(wall_time_s, 1e-9),
         "spikes_per_sample": spikes,
-        "synaptic_operations_per_sample": sum(n * fan_out[layer] for layer, n in spikes.items()),
+        "synaptic_operations_per_sample": arithmetic["accumulates_per_sample"],
+        **arithmetic,
         "peak_memory_bytes": peak_memory_bytes(next(network.parameters()).device),
     }

@@ -10,7 +10,9 @@ from snncore import spec
 from snncore.errors import OutOfMemory
 from snncore.events import Event
 from snncore.plasticity.run import CompetitionRun
+from snncore.plasticity.teaching import TeacherRun
 from snncore.training.bptt import BackpropagationRun
+from snncore.training.diet import DietRun
 from snncore.training.interruptions import Interruptions
 
 
@@ -54,6 +56,10 @@ def _events(
             yield from CompetitionRun(job, resume, interruptions).events()
         case spec.BPTT():
             yield from BackpropagationRun(job, networks, resume, interruptions).events()
+        case spec.TeacherSTDP():
+            yield from TeacherRun(job, resume, interruptions).events()
+        case spec.Diet():
+            yield from DietRun(job, resume, interruptions).events()
 
 
 def _is_out_of_memory(error: Exception) -> bool:

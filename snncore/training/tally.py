@@ -7,6 +7,7 @@ middle of an epoch can carry them and the resumed epoch comes to the same bits.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -69,6 +70,17 @@ class Tally:
         """Mean probability of the right class, where outputs stand for probabilities."""
         return float(self.sums["probability"]) / self.n_decisions if "probability" in self.sums else None
 
+    def worth(self, selection: Literal["accuracy", "loss", "true_label_probability"]) -> float:
+        """What the best weights are the best by: more is better."""
+        match selection:
+            case "accuracy":
+                return self.accuracy
+            case "loss":
+                return -self.loss
+            case "true_label_probability":
+                assert self.true_label_probability is not None  # by the rules of the spec
+                return self.true_label_probability
+
     @property
     def ceiling(self) -> float | None:
         """Accuracy of an ideal observer, where there is one."""
@@ -88,9 +100,13 @@ class Tally:
     def spikes_a_sample(self, layer: str) -> float:
         return float(self.sums[f"spikes/{layer}"].sum()) / self.n_samples
 
+    def spikes_a_neuron(self, layer: str) -> float:
+        """Spikes of a neuron during a sample, on average."""
+        return float(self.sums[f"spikes/{layer}"].mean()) / self.n_samples
+
     def rate_hz(self, layer: str, duration_ms: float) -> float:
         """Mean firing rate of a layer's neurons."""
-        return float(self.sums[f"spikes/{layer}"].mean()) / self.n_samples / duration_ms * 1000
+        return self.spikes_a_neuron(layer) / duration_ms * 1000
 
     def silent_share(self, layer: str) -> float:
         """Share of a layer's neurons that never fired."""

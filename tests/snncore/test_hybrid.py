@@ -22,8 +22,6 @@ from tests.snncore.hybrid_cases import (
     CASES,
     COLUMNS,
     CPU,
-    LIF,
-    SPIKES,
     UNIT,
     batch_of,
     dense,
@@ -147,12 +145,6 @@ def test_spikes_and_the_same_spikes_as_numbers_come_to_the_same() -> None:
         assert isinstance(x, SpikeTrain)
         values = network(x).reading.values
         assert torch.allclose(network(x.dense(torch.float64)).reading.values, values, rtol=0, atol=1e-12)
-
-
-def test_only_what_sends_spikes_is_counted_for_the_operations_of_spikes() -> None:
-    layers = [dense(5), spiking(UNIT), {"kind": "lstm", "n_units": 3}, dense(4), spiking(LIF)]
-    job = tiny_spec(**sequential(layers, {"kind": "accumulator"}, encoding=SPIKES))
-    assert SequentialNetwork(job, CPU).fan_out() == {"input": 5.0, "hidden_1": 12.0, "hidden_2": 10.0}
 
 
 # --- readouts

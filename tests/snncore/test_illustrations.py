@@ -22,7 +22,8 @@ from snncore.illustrations.image import COLUMNS, ROWS, photograph, random_weight
 from snncore.lif_unit import period
 from snncore.peephole_lstm import PeepholeLSTM
 from snncore.scan import Scan, unroll
-from snncore.spec.neuron import Constant, Smoothing, Surrogate
+from snncore.spec.neuron import Smoothing
+from snncore.spec.surrogate import Constant, Surrogate
 from snncore.spikes import SpikeTrain
 from snncore.streams import stream
 from snncore.surrogates import SmoothSpike, SpikeFunction, SurrogateSpike

@@ -40,7 +40,9 @@ def test_every_default_is_filled_in_and_the_filled_in_spec_means_the_same() -> N
     spec = tiny_spec()
     resolved = json.loads(spec.model_dump_json())
     assert resolved["neuron"]["reset_timing"] == "next_step"
-    assert resolved["recording"] == {"kind": "spikes", "n_samples": 4, "every_epochs": 1, "receptive_fields": None}
+    energy = {"multiply_accumulate_pj": 4.6, "accumulate_pj": 0.9}
+    spikes = {"kind": "spikes", "n_samples": 4, "every_epochs": 1, "receptive_fields": None}
+    assert resolved["recording"] == spikes | {"energy": energy}
     assert parse_job_spec(resolved) == spec
 
 

@@ -124,7 +124,9 @@ def test_the_result_says_what_was_reached_and_what_it_cost(job: JobSpec, uninter
         reached["input"] = existing["network/layers.hidden.synapses.weight"] / 64
         reached["hidden"] = existing["network/layers.hidden.recurrence.weight"] / 12 + 10
     operations = sum(spikes[layer] * n for layer, n in reached.items())
-    assert cost["synaptic_operations_per_sample"] == pytest.approx(operations)
+    assert cost["synaptic_operations_per_sample"] == cost["accumulates_per_sample"] == pytest.approx(operations)
+    assert cost["multiply_accumulates_per_sample"] == 0
+    assert cost["energy"]["total_nj"] == pytest.approx(operations * 0.9e-3)
     assert cost["wall_time_s"] > 0
     assert cost["peak_memory_bytes"] > 1e7
 

@@ -25,9 +25,8 @@ def tables(url: str) -> set[str]:
 def test_migrations_go_up_match_the_code_go_down_and_up_again(empty_url: str) -> None:
     migrate.upgrade(empty_url)
     migrate.check(empty_url)
-    assert {"job", "job_event", "metric_point", "raster_chunk", "receptive_field_chunk", "checkpoint_blob"} <= tables(
-        empty_url
-    )
+    chunks = {"raster_chunk", "receptive_field_chunk", "checkpoint_blob"}
+    assert {"job", "job_event", "metric_point", *chunks} <= tables(empty_url)
     migrate.downgrade(empty_url, "base")
     assert tables(empty_url) == {"alembic_version"}
     migrate.upgrade(empty_url)

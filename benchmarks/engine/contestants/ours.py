@@ -23,7 +23,7 @@ from benchmarks.engine.contestants.torch_training import (
 from benchmarks.engine.workloads import Workload
 from snncore.engines import Activity, Engine, Layer
 from snncore.neurons import NeuronParameters
-from snncore.spec.neuron import Boxcar, Triangle
+from snncore.spec.surrogate import Boxcar, Triangle
 from snncore.spec.synapses import ConstantDelay, NormalWeights
 from snncore.spikes import SpikeTrain
 from snncore.surrogates import SurrogateSpike

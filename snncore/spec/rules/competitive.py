@@ -42,6 +42,11 @@ def data(spec: JobSpec) -> Broken:
         yield ("encoding", "frames"), "must be 1: a sample is shown as a whole"
     if spec.encoding.group_size > 1:
         yield ("encoding", "group_size"), "must be 1: each feature is one input neuron"
+    if spec.encoding.feature_sum is not None:
+        yield (
+            ("encoding", "feature_sum"),
+            "has no effect: the architecture 'competitive' raises the rates until it answers; leave it out",
+        )
     if spec.device.startswith("cuda"):
         yield ("device",), "must be 'auto' or 'cpu': the architecture 'competitive' is simulated on the CPU"
 

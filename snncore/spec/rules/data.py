@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from snncore.spec.cifar import CIFAR
 from snncore.spec.dataset import (
     MNIST,
     Digits,
     FashionMNIST,
     StoreRecall,
+    image_shape,
     split_sizes,
 )
 from snncore.spec.image_cut import broken_cut
 from snncore.spec.images import Flowers102, ImageFiles, ImageFolder
+from snncore.spec.preparation import PreparedImages, broken_preparation
 from snncore.spec.recordings import EventRecordings
 from snncore.spec.rules.broken import Broken
 from snncore.spec.uploaded import Uploaded, broken_upload
@@ -36,6 +39,11 @@ def dataset(spec: JobSpec) -> Broken:
                 ("dataset", "n_validation"),
                 "n_train + n_validation must not exceed the 60,000 training images",
             )
+        case CIFAR() if dataset.n_train + dataset.n_validation > 50_000:
+            yield (
+                ("dataset", "n_validation"),
+                "n_train + n_validation must not exceed the 50,000 training images",
+            )
         case ImageFiles():
             yield from _images(dataset)
         case EventRecordings() if dataset.n_train + dataset.n_validation > dataset.recorded:
@@ -48,6 +56,13 @@ def dataset(spec: JobSpec) -> Broken:
         case Uploaded():
             for fields, msg in broken_upload(dataset):
                 yield ("dataset", *fields), msg
+
+
+def preparation(spec: JobSpec) -> Broken:
+    shape = image_shape(spec.dataset)
+    if isinstance(spec.dataset, PreparedImages) and shape is not None:
+        for fields, msg in broken_preparation(spec.dataset, shape):
+            yield ("dataset", *fields), msg
 
 
 def _images(dataset: ImageFolder | Flowers102) -> Broken:

@@ -8,7 +8,7 @@ from snncore.spec.architecture import Recurrent
 from snncore.spec.errors import Location
 from snncore.spec.readout import LeakyReadout, SpikeCountReadout
 from snncore.spec.rules.broken import Broken
-from snncore.spec.sequential import Sequential, Spiking
+from snncore.spec.sequential import Sequential, Spiking, placed_parts
 from snncore.spec.synapses import ConstantDelay, Delay, UniformDelay
 
 if TYPE_CHECKING:
@@ -25,11 +25,10 @@ def delays(spec: JobSpec) -> Broken:
         if architecture.embedded is not None:
             delays["architecture", "embedded", "connection", "delay"] = architecture.embedded.connection.delay
     elif isinstance(architecture, Sequential):
-        for i, layer in enumerate(architecture.layers):
+        for place, layer in placed_parts(architecture):
             if isinstance(layer, Spiking) and layer.recurrence is not None:
-                place: Location = ("architecture", "layers", i, "recurrence", "delay")
-                delays[place] = layer.recurrence.delay
-                yield from _recurrent_delay(place, layer.recurrence.delay)
+                delays[*place, "recurrence", "delay"] = layer.recurrence.delay
+                yield from _recurrent_delay((*place, "recurrence", "delay"), layer.recurrence.delay)
     else:
         delays["architecture", "connection", "delay"] = architecture.connection.delay
     for loc, delay in delays.items():

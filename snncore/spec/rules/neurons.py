@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from snncore.spec.architecture import Recurrent
 from snncore.spec.dataset import image_shape, n_features
 from snncore.spec.errors import Location
-from snncore.spec.neuron import ALIF, LIF, SHARED_IN_A_LAYER, LIFUnit, Mixed, Neuron, Range, Smoothing
+from snncore.spec.neuron import ALIF, LIF, SHARED_IN_A_LAYER, LayerLIF, LIFUnit, Mixed, Neuron, Range, Smoothing
 from snncore.spec.readout import SpikeCountReadout
 from snncore.spec.rules.broken import Broken
-from snncore.spec.sequential import LSTM, Dense, Sequential, Spiking
+from snncore.spec.sequential import LSTM, Conv2d, Dense, Sequential, Spiking, placed_parts
 
 if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
@@ -21,16 +21,16 @@ def _named_neurons(spec: JobSpec) -> list[tuple[Location, Neuron]]:
     """The neurons that the spec names, with their places."""
     neurons: list[tuple[Location, Neuron]] = [] if spec.neuron is None else [(("neuron",), spec.population)]
     if isinstance(spec.architecture, Sequential):
-        for i, layer in enumerate(spec.architecture.layers):
+        for place, layer in placed_parts(spec.architecture):
             if isinstance(layer, Spiking) and layer.neuron is not None:
-                neurons.append((("architecture", "layers", i, "neuron"), layer.neuron))
+                neurons.append(((*place, "neuron"), layer.neuron))
     return neurons
 
 
 def neurons(spec: JobSpec) -> Broken:
     shared = True
     if isinstance(spec.architecture, Sequential):
-        layers = [layer for layer in spec.architecture.layers if isinstance(layer, Spiking)]
+        layers = [layer for _, layer in placed_parts(spec.architecture) if isinstance(layer, Spiking)]
         counted = isinstance(spec.architecture.readout, SpikeCountReadout)
         shared = counted or any(layer.neuron is None for layer in layers)
     if shared and spec.neuron is None:
@@ -40,7 +40,7 @@ def neurons(spec: JobSpec) -> Broken:
     for loc, neuron in _named_neurons(spec):
         if isinstance(neuron, LIFUnit):
             yield from _unit(spec, loc, neuron)
-        else:
+        elif not isinstance(neuron, LayerLIF):
             yield from _members(loc, neuron)
 
 
@@ -59,8 +59,8 @@ def _unit(spec: JobSpec, loc: Location, unit: LIFUnit) -> Broken:
     elif unit.sharing == "channel" and not _sees_the_image(spec):
         yield (
             (*loc, "sharing"),
-            "'channel' needs an architecture 'sequential' with no dense layer or LSTM before the unit: mixed channels "
-            "are none",
+            "'channel' needs an architecture 'sequential' with no dense layer, convolution or LSTM before the unit: "
+            "mixed channels are none",
         )
     elif unit.sharing == "channel" and (n_shown := n_features(spec.dataset) // spec.encoding.frames) % _channels(spec):
         yield (
@@ -80,11 +80,11 @@ def _sees_the_image(spec: JobSpec) -> bool:
     if not isinstance(spec.architecture, Sequential) or isinstance(spec.architecture.readout, SpikeCountReadout):
         return False
     mixed = False
-    for layer in spec.architecture.layers:
+    for _, layer in placed_parts(spec.architecture):
         neuron = (layer.neuron or spec.neuron) if isinstance(layer, Spiking) else None
         if mixed and isinstance(neuron, LIFUnit) and neuron.sharing == "channel":
             return False
-        mixed = mixed or isinstance(layer, Dense | LSTM)
+        mixed = mixed or isinstance(layer, Dense | Conv2d | LSTM)
     return True
 
 
@@ -116,6 +116,7 @@ def smoothing(spec: JobSpec) -> Broken:
     for loc, neuron in neurons:
         if isinstance(neuron, LIFUnit):
             yield from _smooth(spec, loc, neuron, ["surrogate"])
+        if isinstance(neuron, LIFUnit | LayerLIF):
             continue
         for place, member in _members_of(loc, neuron):
             yield from _smooth(spec, place, member, ["fires_at", "surrogate", "surrogate_scaling"])

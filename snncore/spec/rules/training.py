@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from snncore.spec.dataset import (
     split_sizes,
 )
+from snncore.spec.descent import CosineDecay, PlateauDecay
 from snncore.spec.errors import Location
 from snncore.spec.matrices import most_synapses, rewired_matrices, weight_matrices
 from snncore.spec.rules.broken import Broken
-from snncore.spec.sequential import Sequential, Spiking
+from snncore.spec.sequential import Sequential, Spiking, placed_parts
 from snncore.spec.task import has_class_probabilities
-from snncore.spec.training import CheckpointedBackward, CosineDecay, PlateauDecay
+from snncore.spec.training import CheckpointedBackward
 
 if TYPE_CHECKING:
     from snncore.spec.job import JobSpec
@@ -53,7 +54,9 @@ def training(spec: JobSpec) -> Broken:
 
 def _has_hidden_spikes(spec: JobSpec) -> bool:
     architecture = spec.architecture
-    return not isinstance(architecture, Sequential) or any(isinstance(part, Spiking) for part in architecture.layers)
+    if not isinstance(architecture, Sequential):
+        return True
+    return any(isinstance(layer, Spiking) for _, layer in placed_parts(architecture))
 
 
 def rewiring(spec: JobSpec) -> Broken:

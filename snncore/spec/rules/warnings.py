@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from snncore.spec.dataset import (
     split_sizes,
 )
-from snncore.spec.encoding import Delta, Poisson, ThresholdCrossing
+from snncore.spec.encoding import Delta, Latency, Poisson, ThresholdCrossing
+from snncore.spec.preparation import PreparedImages
 from snncore.spec.training import BPTT
 from snncore.spec.uploaded import Uploaded, unshown_as_rates
 
@@ -32,6 +33,15 @@ def warnings_about(spec: JobSpec) -> list[str]:
         )
     if isinstance(encoding, Poisson) and isinstance(spec.dataset, Uploaded):
         warnings.extend(f"dataset: {what}" for what in unshown_as_rates(spec.dataset))
+    if (
+        isinstance(spec.dataset, PreparedImages)
+        and spec.dataset.standardise is not None
+        and isinstance(encoding, Poisson | Latency | ThresholdCrossing)
+    ):
+        warnings.append(
+            f"dataset: with standardise, what lies below the mean is negative, and {encoding.kind!r} makes no spikes "
+            "of it; leave it out, or take the encoding 'direct'"
+        )
     if isinstance(encoding, ThresholdCrossing | Delta) and encoding.frames == 1:
         warnings.append(
             f"encoding: {encoding.kind!r} shows how features change from frame to frame, and with frames = 1 all "
