@@ -72,6 +72,9 @@ def outcome(result: dict[str, Any]) -> None:
         changed = "" if reference.get("same_spec", True) else " (the spec was changed)"
         where = f"{reference['split']} {reference['metric']}"
         out.print(f"published {escape(where)}: {number(reference['published'])}{by}{changed}")
+    if confused := result.get("most_confused"):
+        pairs = (f"{pair['true']} → {pair['predicted']} ({pair['count']} times)" for pair in confused[:3])
+        out.print(f"most confused: {', '.join(pairs)}")
     firing: dict[str, dict[str, float]] = result.get("firing") or {}
     for layer, activity in firing.items():
         silent = activity.get("silent_share")

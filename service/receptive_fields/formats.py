@@ -33,9 +33,8 @@ class Selected:
 
 def as_json(selected: Selected, fields: ReceptiveField) -> bytes:
     # Not validated: the lists are made here, and a million numbers would take their time.
-    shape = None if fields.shape is None else (fields.shape[0], fields.shape[1], fields.shape[2])
     answer = FieldWeights.model_construct(
-        neurons=selected.neurons, labels=selected.labels, shape=shape, weights=selected.weights.tolist()
+        neurons=selected.neurons, labels=selected.labels, shape=fields.shape, weights=selected.weights.tolist()
     )
     return answer.model_dump_json().encode()
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, Field
 
 from service.store.tables import ReceptiveField
+
+# A list rather than a tuple: generators of requests stumble over tuples that may be null.
+Shape = Annotated[list[int], Field(min_length=3, max_length=3)]
 
 
 class ReceptiveFieldsView(BaseModel):
@@ -16,7 +21,7 @@ class ReceptiveFieldsView(BaseModel):
     layer: str
     n_neurons: int
     n_features: int
-    shape: tuple[int, int, int] | None = Field(
+    shape: Shape | None = Field(
         description="Height, width and channels of the picture that the features are; null: they are none."
     )
     low: float | None = Field(description="The smallest weight.")
@@ -31,7 +36,7 @@ class FieldWeights(BaseModel):
 
     neurons: list[int] = Field(description="Which neurons the rows are of.")
     labels: list[int | None] | None = Field(description="The class of each of them.")
-    shape: tuple[int, int, int] | None = Field(description="Height, width and channels that a row is in this order.")
+    shape: Shape | None = Field(description="Height, width and channels that a row is in this order.")
     weights: list[list[float | None]]
 
 

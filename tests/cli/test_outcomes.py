@@ -180,3 +180,9 @@ def test_a_running_job_has_no_outcome_yet(held: Service, spikesmith: Spikesmith,
     arguments = ["figure", job_id, "--kind", "confusion", "--out", str(tmp_path / "x.png"), "--url", held.url]
     outcome = spikesmith(*arguments)
     assert (outcome.code, "is running" in outcome.err) == (2, True)
+
+
+def test_showing_a_job_names_what_it_confuses_most(held: Service, spikesmith: Spikesmith) -> None:
+    shown = spikesmith("show", job(held), "--url", held.url)
+    assert shown.code == 0, shown.err
+    assert "most confused: 2 → 1 (30 times), 2 → 0 (20 times), 0 → 2 (8 times)" in shown.out

@@ -17,5 +17,5 @@ def recording(spec: JobSpec) -> Broken:
     if isinstance(recording, RecordSpikes) and recording.receptive_fields is not None and input_matrix(spec) is None:
         yield (
             ("recording", "receptive_fields"),
-            "has no effect: the input does not arrive at synapses; begin with a 'dense' layer, or leave it out",
+            "has no effect: no matrix of weights stands on the input; begin with a 'dense' layer, or leave it out",
         )
