@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from snncore import datasets
-from snncore.datasets import fashion_mnist, idx, mnist
+from snncore.datasets import Samples, fashion_mnist, idx, mnist
 from snncore.errors import DatasetUnavailable
 from snncore.spec import MNIST, Digits, ExponentialVectors, FashionMNIST
 from tests.snncore.jobs import REAL_MNIST
@@ -139,6 +139,24 @@ def clothes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(fashion_mnist, "FASHION_MNIST", replace(fashion_mnist.FASHION_MNIST, archive_md5=known))
     monkeypatch.setenv("SPIKESMITH_DATA", str(tmp_path))
     return folder
+
+
+def test_a_random_subset_follows_the_seed_and_leaves_the_validation_split_alone(clothes: Path) -> None:
+    """Two of the three images that are not for validation: every pair in every order is drawn by some seed."""
+    spec = FashionMNIST(kind="fashion_mnist", n_train=2, n_validation=1, n_test=2, subset="random")
+    drawn = set()
+    for seed in range(60):
+        first, second = (datasets.load(spec, seed) for _ in range(2))
+        assert isinstance(first.train, Samples)
+        assert isinstance(second.train, Samples)
+        assert first.train.y is not None
+        assert second.train.y is not None
+        assert first.train.y.tolist() == second.train.y.tolist()
+        assert first.train.x.shape == (2, 784)
+        assert first.validation.y is not None
+        assert first.validation.y.tolist() == [3]
+        drawn.add(tuple(first.train.y.tolist()))
+    assert drawn == {(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)}
 
 
 def test_fashion_mnist_is_read_from_its_archives_alone(clothes: Path) -> None:

@@ -54,6 +54,27 @@ def steps_of(z: Tensor) -> list[list[int]]:
     return [z[:, 0, neuron].nonzero()[:, 0].tolist() for neuron in range(z.shape[2])]
 
 
+# -- features that sum to the same
+
+
+def test_features_that_are_scaled_to_a_sum_cause_as_many_spikes_in_every_sample() -> None:
+    """At 20 Hz a unit and a sum of 10: 0.2 spikes a step, however bright the sample; none where nothing is bright."""
+    x = torch.tensor([[0.1, 0.3, 0.0], [10.0, 30.0, 0.0], [0.1, 0.3, -5.0], [0.0, 0.0, -1.0]])
+    encoding = Poisson(kind="poisson", duration_ms=20_000.0, max_rate_hz=20.0, feature_sum=10.0)
+    rates = spikes(encoding, x).mean(dim=0)
+    assert rates[:3, 0].numpy() == pytest.approx(0.05, rel=0.1)
+    assert rates[:3, 1].numpy() == pytest.approx(0.15, rel=0.1)
+    assert not rates[3].any()
+    assert not rates[:, 2].any()
+
+
+def test_frames_of_a_sample_share_its_sum() -> None:
+    encoding = Poisson(kind="poisson", duration_ms=4_000.0, frames=2, max_rate_hz=20.0, feature_sum=10.0)
+    z = spikes(encoding, torch.tensor([[1.0, 3.0]]))
+    assert float(z[:2_000].mean()) == pytest.approx(0.05, rel=0.2)
+    assert float(z[2_000:].mean()) == pytest.approx(0.15, rel=0.2)
+
+
 # -- images as sequences
 
 NUMBERED = torch.arange(12.0).reshape(1, 12)

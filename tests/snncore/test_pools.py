@@ -10,17 +10,11 @@ import pytest
 
 from snncore import spec
 from snncore.plasticity.pools import NOBODY, Draws, Pools, draws, initial_weights
-from snncore.spec import deep_merge, parse_job_spec
+from snncore.spec import deep_merge
 from snncore.streams import stream
 from tests.snncore import pools_reference
+from tests.snncore.pools_cases import pools_spec
 
-POOLS: dict[str, Any] = {
-    "task": {"kind": "classification"},
-    "dataset": {"kind": "digits"},
-    "encoding": {"kind": "poisson", "duration_ms": 60.0, "max_rate_hz": 63.75, "feature_sum": 100.0},
-    "architecture": {"kind": "decision_pools", "pool_size": 3, "decision": {"duration_ms": 120.0, "bound": 4.0}},
-    "training": {"kind": "teacher_stdp", "epochs": 1, "learning_rate": 0.01, "precision": "float64"},
-}
 N_INPUTS, N = 64, 30
 CALCIUM = {"training": {"calcium": {"up_from": 0.5, "up_to": 4.0, "down_from": 0.2, "down_to": 2.5}}}
 OTHER_CONSTANTS = {
@@ -28,10 +22,6 @@ OTHER_CONSTANTS = {
     "architecture": {"neuron": {"n_refractory": 0, "v_reset": -0.3, "tau_mem_ms": 7.0, "input_gain": 0.5}},
     "training": {"w_min": -0.02, "w_max": 0.08, "tau_trace_ms": 5.0},
 }
-
-
-def pools_spec(parts: Mapping[str, Any] | None = None) -> spec.JobSpec:
-    return parse_job_spec(deep_merge(POOLS, parts or {}))
 
 
 def samples(n: int, rate: float = 0.1) -> np.ndarray[Any, np.dtype[np.float32]]:
