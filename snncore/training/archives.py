@@ -46,13 +46,21 @@ def from_bytes(
         raise CheckpointMismatch(f"the checkpoint cannot be read: {error}") from error
     if metadata.get("format") != FORMAT or "position" not in metadata:
         raise CheckpointMismatch("only a 'last' checkpoint of this service can be resumed from")
-    if json.loads(metadata["spec"]) != json.loads(job.model_dump_json()):
+    if not _is_of(job, metadata["spec"]):
         raise CheckpointMismatch("the checkpoint belongs to a job with another spec")
     members = {
         group: {name.removeprefix(f"{group}/"): t for name, t in tensors.items() if name.startswith(f"{group}/")}
         for group in groups
     }
     return members, json.loads(metadata["position"])
+
+
+def _is_of(job: spec.JobSpec, document: str) -> bool:
+    """Whether a spec in a checkpoint means `job`. One that an earlier version wrote lacks fields that came after it."""
+    try:
+        return spec.parse_job_spec(json.loads(document)) == job
+    except spec.SpecError:
+        return False
 
 
 def read_metadata(data: bytes) -> dict[str, str]:

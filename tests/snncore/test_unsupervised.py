@@ -180,6 +180,17 @@ def test_a_checkpoint_of_another_spec_is_refused() -> None:
         list(train(job_of(seed=1), resume=data))
 
 
+def test_a_checkpoint_from_before_a_field_with_a_default_is_resumed_from() -> None:
+    job = job_of()
+    (data,) = [event.data for event in train(job, should_stop=lambda: "pause") if isinstance(event, Checkpoint)]
+    field = b',\\"feature_sum\\":null'
+    assert data.count(field) == 1
+    length = int.from_bytes(data[:8], "little")
+    header = data[8 : 8 + length].replace(field, b"")
+    older = len(header).to_bytes(8, "little") + header + data[8 + length :]
+    assert result_of(list(train(job, resume=older)))["metrics"] == result_of(list(train(job)))["metrics"]
+
+
 @pytest.mark.parametrize("form", ["fast", "batches"])
 def test_one_thread_and_two_come_to_the_same_bits(form: str) -> None:
     job = job_of(**deep_merge(FORMS[form], {"training": {"epochs": 1}}))
