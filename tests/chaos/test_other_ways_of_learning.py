@@ -1,4 +1,4 @@
-"""`kill -9` of trainers that learn without the gradient: the job succeeds, with the bits of one that was left alone."""
+"""`kill -9` of trainers that learn in other ways: the job succeeds, with the bits of one that was left alone."""
 
 from __future__ import annotations
 
@@ -10,23 +10,40 @@ from snncore.presets import get_preset
 from snncore.spec import deep_merge, parse_job_spec
 from tests.chaos import points
 from tests.chaos.harness import Service, assert_same, until
+from tests.snncore.diet_cases import diet_parts
+from tests.snncore.jobs import tiny_job
 
+ON_DIGITS: dict[str, Any] = {"dataset": {"kind": "digits"}, "recording": {"n_samples": 1}}
 COMPETITIVE: dict[str, Any] = {
-    "dataset": {"kind": "digits"},
     "encoding": {"max_rate_hz": 450.0},
-    "architecture": {"n_neurons": 1500},
-    "neuron": {"theta_step_mv": 0.05},
-    "training": {"epochs": 6, "weight_total": 16.0, "evaluate_every": None, "labelling": {"n_samples": 300}},
-    "recording": {"n_samples": 1},
+    "training": {"weight_total": 16.0, "evaluate_every": None, "labelling": {"n_samples": 300}},
 }
 
 
-@pytest.mark.parametrize("fidelity", ["fast", "original"])
-def test_a_competitive_network_goes_on_to_the_same_bits(service: Service, fidelity: str) -> None:
-    base = get_preset({"fast": "diehl-cook/100", "original": "diehl-cook/400-original"}[fidelity]).spec
-    smaller = {"architecture": {"n_neurons": 150}, "training": {"epochs": 2}} if fidelity == "original" else {}
-    document = deep_merge(deep_merge(base, COMPETITIVE), smaller)
-    spec = parse_job_spec(document).model_dump(mode="json")
+def from_preset(name: str, *changes: dict[str, Any]) -> dict[str, Any]:
+    document = deep_merge(get_preset(name).spec, ON_DIGITS)
+    for change in changes:
+        document = deep_merge(document, change)
+    return document
+
+
+def jobs() -> dict[str, dict[str, Any]]:
+    """Some seconds of each way of learning."""
+    large = {"architecture": {"n_neurons": 1_500}, "neuron": {"theta_step_mv": 0.05}, "training": {"epochs": 6}}
+    small = {"architecture": {"n_neurons": 150}, "training": {"epochs": 2}}
+    pools = {"training": {"epochs": 60, "batch_size": 20, "n_measured": 200}}
+    diet = diet_parts(epochs=30, batch_size=40, ann={"epochs": 60, "batch_size": 20})
+    return {
+        "fast": from_preset("diehl-cook/100", COMPETITIVE, large),
+        "original": from_preset("diehl-cook/400-original", COMPETITIVE, small),
+        "pools": from_preset("beyeler/decision", pools),
+        "diet": tiny_job(**diet),
+    }
+
+
+@pytest.mark.parametrize("form", ["fast", "original", "pools", "diet"])
+def test_a_killed_trainer_costs_time_and_nothing_else(service: Service, form: str) -> None:
+    spec = parse_job_spec(jobs()[form]).model_dump(mode="json")
     alone = service.submit(spec)
     assert service.wait(alone, "succeeded").attempt == 1
     job_id = service.submit(spec)
