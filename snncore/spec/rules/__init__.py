@@ -55,7 +55,7 @@ def broken_rules(spec: JobSpec) -> list[Problem]:
     if isinstance(spec.training, Diet) and isinstance(spec.architecture, Sequential):
         part = spiking_part(spec)
         problems += [problem for rule in OF_LAYERED for problem in rule(part)]
-    return [Problem(loc, msg, "inconsistent") for loc, msg in problems]
+    return [Problem(loc, msg, "inconsistent") for loc, msg in dict.fromkeys(problems)]
 
 
 def _rules_for(spec: JobSpec) -> tuple[Callable[[JobSpec], Broken], ...]:
