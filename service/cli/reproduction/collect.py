@@ -28,9 +28,7 @@ class Run:
 
     def number(self, path: str) -> float | None:
         """What stands at a dotted path of the result, if it is a number."""
-        value: Any = self.result
-        for part in path.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
+        value = value_at(self.result, path)
         return float(value) if isinstance(value, int | float) else None
 
 
