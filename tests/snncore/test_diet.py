@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from safetensors.torch import load
 
 from snncore import train
 from snncore.errors import Diverged
-from snncore.events import Checkpoint, Event, Finished, Log, Metric, Progress, Raster, Started, Stopped
+from snncore.events import Checkpoint, Event, Log, Metric, Progress, Raster, Started, Stopped
 from snncore.spec import JobSpec, ann_twin, spiking_part
 from snncore.training.checkpoints import read_metadata
 from tests.snncore.diet_cases import diet_spec
+from tests.snncore.whole_runs import final
+from tests.snncore.whole_runs import result_of as result
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -31,30 +31,9 @@ def uninterrupted(job: JobSpec) -> list[Event]:
     return list(train(job))
 
 
-def result(events: list[Event]) -> dict[str, Any]:
-    assert isinstance(events[-1], Finished)
-    return events[-1].result
-
-
 def series(events: list[Event], name: str, split: str) -> dict[int, float]:
     """The values by epoch."""
     return {e.epoch: e.value for e in events if isinstance(e, Metric) and (e.name, e.split) == (name, split)}
-
-
-def final(events: list[Event]) -> dict[str, Any]:
-    """What must not depend on interruptions."""
-    kept = ("metrics", "firing", "confusion_matrix", "weights", "epochs", "conversion")
-    checkpoints = {event.kind: load(event.data) for event in events if isinstance(event, Checkpoint)}
-    return {
-        "result": {key: result(events)[key] for key in kept},
-        "series": {(e.name, e.split, e.step): e.value for e in events if isinstance(e, Metric)},
-        "weights": {
-            (kind, name): tensor.numpy().tobytes()
-            for kind, tensors in checkpoints.items()
-            for name, tensor in tensors.items()
-        },
-        "rasters": {(e.epoch, e.split, e.layer, e.sample): e.spikes.tobytes() for e in events if isinstance(e, Raster)},
-    }
 
 
 def test_epochs_and_steps_count_over_both_trainings(job: JobSpec, uninterrupted: list[Event]) -> None:

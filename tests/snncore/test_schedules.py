@@ -16,6 +16,7 @@ from snncore.training.checkpoints import Plateau
 from snncore.training.optimiser import watch
 from tests.snncore.hybrid_cases import UNIT, dense, sequential, spiking
 from tests.snncore.jobs import tiny_spec
+from tests.snncore.whole_runs import final
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -90,16 +91,6 @@ RESUMED: dict[str, Any] = {
     "optimiser": {"kind": "adam", "learning_rate": 0.1},
     "selection": "true_label_probability",
 }
-
-
-def final(events: list[Event]) -> dict[str, Any]:
-    """What must not depend on interruptions."""
-    return {
-        "result": {key: result(events)[key] for key in ("metrics", "firing", "confusion_matrix", "weights", "epochs")},
-        "series": {(e.name, e.split, e.step): e.value for e in events if isinstance(e, Metric)},
-        "weights": {kind: weights(events, kind) for kind in ("best", "last")},
-        "rasters": {(e.epoch, e.split, e.layer, e.sample): e.spikes.tobytes() for e in events if isinstance(e, Raster)},
-    }
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,7 @@ from snncore.presets import get_preset
 from snncore.spec import JobSpec, deep_merge, parse_job_spec
 from tests.snncore.jobs import REAL_MNIST
 from tests.snncore.pools_cases import pools_spec
+from tests.snncore.whole_runs import final, the
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -47,29 +48,6 @@ def job() -> JobSpec:
 def uninterrupted(job: JobSpec) -> list[Event]:
     torch.set_num_threads(1)
     return list(train(job))
-
-
-def the(kind: type[Any], events: list[Event]) -> Any:
-    (event,) = [event for event in events if isinstance(event, kind)]
-    return event
-
-
-def final(events: list[Event]) -> dict[str, Any]:
-    """What must not depend on interruptions."""
-    result = the(Finished, events).result
-    checkpoints = {event.kind: load(event.data) for event in events if isinstance(event, Checkpoint)}
-    return {
-        "result": {key: value for key, value in result.items() if key not in ("cost", "environment")},
-        "spikes": result["cost"]["spikes_per_sample"],
-        "series": {(e.name, e.split, e.step): e.value for e in events if isinstance(e, Metric)},
-        "weights": {
-            (kind, name): tensor.numpy().tobytes()
-            for kind, tensors in checkpoints.items()
-            for name, tensor in tensors.items()
-        },
-        "rasters": {(e.epoch, e.split, e.layer, e.sample): e.spikes.tobytes() for e in events if isinstance(e, Raster)},
-        "fields": {e.epoch: e.weights.tobytes() for e in events if isinstance(e, ReceptiveFields)},
-    }
 
 
 def test_pools_learn_digits(job: JobSpec, uninterrupted: list[Event]) -> None:

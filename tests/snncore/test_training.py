@@ -16,6 +16,7 @@ from snncore.events import Checkpoint, Event, Finished, Log, Metric, Progress, R
 from snncore.presets import get_preset
 from snncore.spec import JobSpec, deep_merge, parse_job_spec
 from tests.snncore.jobs import REAL_MNIST, tiny_spec
+from tests.snncore.whole_runs import final, the
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -51,27 +52,6 @@ def job(request: pytest.FixtureRequest) -> JobSpec:
 def uninterrupted(job: JobSpec) -> list[Event]:
     torch.set_num_threads(1)
     return list(train(job))
-
-
-def the(kind: type[Any], events: list[Event]) -> Any:
-    (event,) = [event for event in events if isinstance(event, kind)]
-    return event
-
-
-def final(events: list[Event]) -> dict[str, Any]:
-    """What must not depend on interruptions: metrics, firing, confusion, all series, the weights and the rasters."""
-    result = the(Finished, events).result
-    checkpoints = {event.kind: load(event.data) for event in events if isinstance(event, Checkpoint)}
-    return {
-        "result": {key: result[key] for key in ("metrics", "firing", "confusion_matrix", "weights")},
-        "series": {(e.name, e.split, e.step): e.value for e in events if isinstance(e, Metric)},
-        "weights": {
-            (kind, name): tensor.numpy().tobytes()
-            for kind, tensors in checkpoints.items()
-            for name, tensor in tensors.items()
-        },
-        "rasters": {(e.epoch, e.split, e.layer, e.sample): e.spikes.tobytes() for e in events if isinstance(e, Raster)},
-    }
 
 
 def test_a_run_tells_its_story_in_order(job: JobSpec, uninterrupted: list[Event]) -> None:

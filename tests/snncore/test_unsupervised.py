@@ -20,6 +20,7 @@ from snncore.plasticity.evaluation import evaluate
 from snncore.presets import get_preset
 from snncore.spec import JobSpec, SpecError, deep_merge, estimate, parse_job_spec, useful_threads
 from tests.snncore.jobs import REAL_MNIST
+from tests.snncore.whole_runs import final, result_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -65,27 +66,6 @@ def job(request: pytest.FixtureRequest) -> JobSpec:
 def uninterrupted(job: JobSpec) -> list[Event]:
     torch.set_num_threads(1)
     return list(train(job))
-
-
-def result_of(events: list[Event]) -> dict[str, Any]:
-    (finished,) = [event for event in events if isinstance(event, Finished)]
-    return finished.result
-
-
-def final(events: list[Event]) -> dict[str, Any]:
-    """What must not depend on interruptions."""
-    result = result_of(events)
-    checkpoints = {event.kind: load(event.data) for event in events if isinstance(event, Checkpoint)}
-    return {
-        "result": {k: result[k] for k in ("metrics", "firing", "confusion_matrix", "weights", "labelling", "theta_mv")},
-        "series": {(e.name, e.split, e.step): e.value for e in events if isinstance(e, Metric)},
-        "weights": {
-            (kind, name): tensor.numpy().tobytes()
-            for kind, tensors in checkpoints.items()
-            for name, tensor in tensors.items()
-        },
-        "rasters": {(e.epoch, e.split, e.layer, e.sample): e.spikes.tobytes() for e in events if isinstance(e, Raster)},
-    }
 
 
 def test_a_run_tells_its_story_in_order(job: JobSpec, uninterrupted: list[Event]) -> None:
