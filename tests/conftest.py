@@ -12,12 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, text
 
 from service import migrate
 from service.store.engine import Database, database_url
 
 _numbers = itertools.count()
+
+# how long an example takes says more about the machine than about what is tested
+settings.register_profile(
+    "shared machine",
+    settings.get_profile(settings.get_current_profile_name()),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("shared machine")
 
 
 @pytest.fixture(scope="session")
