@@ -48,7 +48,7 @@ CASES: list[tuple[str, Any, str | None]] = [
     # kinds
     ("task.kind", DELETE, None),
     ("task.kind", "regression", None),
-    ("dataset.kind", "cifar10", None),
+    ("dataset.kind", "imagenet", None),
     ("dataset.kind", None, None),
     ("encoding.kind", "rank_order", None),
     ("encoding.kind", 3, None),
