@@ -242,7 +242,7 @@ def test_figures_tell_of_jobs_queue_workers_and_requests(
 
 @sqlite_only
 def test_presets(client: TestClient) -> None:
-    items = client.get("/v1/presets").json()["items"]
+    items = client.get("/v1/presets?limit=200").json()["items"]
     names = [preset["name"] for preset in items]
     assert names == sorted(names)
     assert "digits/lsnn" in names
