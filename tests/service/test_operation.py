@@ -248,7 +248,8 @@ def test_presets(client: TestClient) -> None:
     assert "digits/lsnn" in names
     for preset in items:
         assert client.get(f"/v1/presets/{preset['name']}").json() == preset
-        assert client.post("/v1/jobs/validate", json=preset["spec"]).status_code == 200
+        if not preset["needs"]:  # the others want the id of a job in their spec
+            assert client.post("/v1/jobs/validate", json=preset["spec"]).status_code == 200, preset["name"]
     renner = client.get("/v1/presets/renner/softmax-exp-4").json()
     assert renner["published"]["value"] == 0.957
     page = client.get("/v1/presets?limit=1").json()
