@@ -110,24 +110,6 @@ def test_the_synapses_of_a_convolution_are_those_that_are_there(kernel: int, str
     assert made.fan_out() == n_synapses / 84
 
 
-def test_spikes_go_through_pooling_and_both_branches_of_a_sum() -> None:
-    """Dense counts: 3 x 3 kernels reach (3 n - 2)^2 pairs of pixels of an image of n x n."""
-
-    def reach(n: int, channels: int) -> float:
-        return (3 * n - 2) ** 2 * channels / n**2
-
-    layers = [conv(4), lif(), {"kind": "average_pool"}, conv(5), lif(), residual([conv(5), lif(), conv(5)]), lif()]
-    job = tiny_spec(**sequential(layers, {"kind": "accumulator"}, encoding=IMAGE))
-    fans = SequentialNetwork(job, CPU).fan_out()
-    assert fans == pytest.approx({
-        "input": reach(8, 4),
-        "hidden_1": reach(4, 5),  # a pooled pixel is four
-        "hidden_2": reach(4, 5) + 1,  # the convolution, and the neuron behind the sum
-        "residual_1_hidden_1": reach(4, 5),
-        "hidden_3": 10.0,
-    })  # fmt: skip
-
-
 def test_initial_weights_follow_fan_out_or_nothing_at_all() -> None:
     he = {"kind": "he_fan_out", "gain": 3.0}
     layers = [conv(64, weights=he), {"kind": "dense", "n_units": 50, "weights": {"kind": "fixed_normal", "std": 0.02}}]
